@@ -1,0 +1,1 @@
+export class Bounce { constructor(_o: object) {} undeliverable(): Promise<void> { return Promise.resolve(); } delayed(): Promise<void> { return Promise.resolve(); } delivered(): Promise<void> { return Promise.resolve(); } }

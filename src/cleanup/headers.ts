@@ -1,0 +1,157 @@
+/**
+ * The header block of a message as it streams in: cuts out the headers of message_drop_headers, shortens logical headers
+ * over header_size_limit, counts Received, notes which headers there are.
+ *   headers --empty line, or a line that is no header--> body
+ * Memory: at most one logical header (header_size_limit) is held. Never fails.
+ */
+
+import { headerNameLength, headerValue, isEmptyLine } from "../header.ts";
+import { latin1Decode, latin1Encode } from "../latin1.ts";
+
+const LF = 10;
+const CRLF: Uint8Array = Uint8Array.of(13, 10);
+const NOTHING = new Uint8Array(0);
+
+export interface HeaderOptions {
+  readonly sizeLimit: number;
+  /** Lower case. */
+  readonly drop: ReadonlySet<string>;
+}
+
+export interface HeaderSink {
+  /** Header or body bytes to keep, by reference. */
+  keep(piece: Uint8Array): void;
+  /** All headers of the message have been seen; further ones may be added now with keep(). */
+  headersDone(): void;
+}
+
+const WANTED = new Set(["received", "message-id", "resent-message-id", "from", "resent-from", "date", "resent-date", "to"]
+  .concat("cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-sender", "resent-reply-to"));
+
+export class HeaderBlock {
+  readonly #options: HeaderOptions;
+  readonly #sink: HeaderSink;
+  #held: Uint8Array = NOTHING;
+  #first = true;
+  /** The rest of an overlong header is passed over. */
+  #skipping = false;
+  received = 0;
+  messageId: string | null = null;
+  /** Lower-case names of the known headers that were seen. */
+  readonly seen: Set<string> = new Set();
+
+  constructor(options: HeaderOptions, sink: HeaderSink) {
+    this.#options = options;
+    this.#sink = sink;
+  }
+
+  /** True once the body has begun: further pieces need not come here. */
+  push(piece: Uint8Array): boolean {
+    let bytes = piece;
+    if (this.#held.length > 0) {
+      bytes = new Uint8Array(this.#held.length + piece.length);
+      bytes.set(this.#held);
+      bytes.set(piece, this.#held.length);
+      this.#held = NOTHING;
+    }
+    return this.#scan(bytes);
+  }
+
+  /** The message ended within its headers. */
+  end(): void {
+    const rest = this.#held;
+    this.#held = NOTHING;
+    if (rest.length > 0) {
+      if (headerNameLength(rest, 0, rest.length) === 0) return this.#beginBody(rest, 0, true);
+      this.#header(rest, 0, rest.length);
+    }
+    this.#sink.headersDone();
+  }
+
+  /** Walks over whole logical headers: one ends where the next line does not start with white space. */
+  #scan(bytes: Uint8Array): boolean {
+    let start = 0;
+    let at = 0;
+    let lines = 0;
+    while (true) {
+      const lf = bytes.indexOf(LF, at);
+      if (lf < 0 || (lf + 1 === bytes.length && !isEmptyLine(bytes, start, lf + 1))) return this.#hold(bytes, start);
+      lines++;
+      const next = bytes[lf + 1];
+      if (lines === 1 && (isEmptyLine(bytes, start, lf + 1) || !this.#isHeader(bytes, start, lf + 1))) {
+        if (!this.#skipping || isEmptyLine(bytes, start, lf + 1)) {
+          this.#beginBody(bytes, start, !isEmptyLine(bytes, start, lf + 1));
+          return true;
+        }
+      }
+      at = lf + 1;
+      if (next === 32 || next === 9) continue;
+      this.#header(bytes, start, at);
+      start = at;
+      lines = 0;
+      this.#first = false;
+    }
+  }
+
+  #isHeader(bytes: Uint8Array, start: number, end: number): boolean {
+    return headerNameLength(bytes, start, end) > 0 || (this.#first && fromLine(bytes, start));
+  }
+
+  #hold(bytes: Uint8Array, start: number): boolean {
+    const length = bytes.length - start;
+    if (length <= this.#options.sizeLimit) {
+      this.#held = start === 0 ? bytes : bytes.subarray(start);
+      return false;
+    }
+    if (!this.#skipping) this.#shorten(bytes, start);
+    this.#skipping = true;
+    // Keeps the last two bytes: they tell whether a line ends here.
+    this.#held = bytes.slice(bytes.length - 2);
+    return false;
+  }
+
+  /** header_size_limit: the excess is discarded, the header ends with its last whole line or the cut. */
+  #shorten(bytes: Uint8Array, start: number): void {
+    this.#note(bytes, start, start + this.#options.sizeLimit);
+    this.#sink.keep(bytes.subarray(start, start + this.#options.sizeLimit));
+    this.#sink.keep(CRLF);
+  }
+
+  #header(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#skipping) {
+      this.#skipping = false;
+      return;
+    }
+    if (end - start > this.#options.sizeLimit) return this.#shorten(bytes, start);
+    if (this.#first && fromLine(bytes, start)) {
+      this.#sink.keep(latin1Encode("X-Mailbox-Line: "));
+    } else if (this.#note(bytes, start, end)) return;
+    this.#sink.keep(bytes.subarray(start, end));
+  }
+
+  /** True when the header is to be dropped. */
+  #note(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = headerNameLength(bytes, start, end);
+    if (length > 32) return false;
+    const name = latin1Decode(bytes, start, start + length).toLowerCase();
+    if (WANTED.has(name)) {
+      this.seen.add(name);
+      if (name === "received") this.received++;
+      else if (name === "message-id" && this.messageId === null) this.messageId = headerValue(bytes, start, end);
+    }
+    return this.#options.drop.has(name);
+  }
+
+  #beginBody(bytes: Uint8Array, start: number, needsSeparator: boolean): void {
+    this.#sink.headersDone();
+    if (needsSeparator) this.#sink.keep(CRLF);
+    if (start < bytes.length) this.#sink.keep(start === 0 ? bytes : bytes.subarray(start));
+  }
+}
+
+/** "From " at the start of a message: a mailbox line that came along (also with ">" before it). */
+function fromLine(bytes: Uint8Array, start: number): boolean {
+  let at = start;
+  while (bytes[at] === 62) at++;
+  return latin1Decode(bytes, at, Math.min(at + 5, bytes.length)) === "From ";
+}

@@ -1,0 +1,62 @@
+/**
+ * Message headers as bytes (RFC 5322 §2.2). Content has CRLF line ends. No I/O, no copies but of what is asked for.
+ */
+
+import { latin1Decode } from "./latin1.ts";
+
+const CR = 13;
+const LF = 10;
+
+/** Length of the header name before ":" at `start`, 0 when the line is no header (RFC 5322 §3.6.8). */
+export function headerNameLength(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end) {
+    const byte = bytes[at] as number;
+    if (byte === 58) break;
+    if (byte <= 32 || byte >= 127) break;
+    at++;
+  }
+  const length = at - start;
+  if (length === 0) return 0;
+  // Postfix takes white space between the name and the colon.
+  while (at < end && (bytes[at] === 32 || bytes[at] === 9)) at++;
+  return bytes[at] === 58 ? length : 0;
+}
+
+/** The value of a logical header: after the colon, trimmed, continuation lines unfolded. */
+export function headerValue(bytes: Uint8Array, start: number, end: number): string {
+  let at = start;
+  while (at < end && bytes[at] !== 58) at++;
+  return latin1Decode(bytes, at + 1, end).replace(/\r\n(?=[ \t])/g, "").trim();
+}
+
+/** Index just after the LF of the line that starts at `start`; -1 when the line does not end here. */
+export function lineEnd(bytes: Uint8Array, start: number): number {
+  return bytes.indexOf(LF, start) + 1 || -1;
+}
+
+/** True when the line [start, end) is empty but for its CRLF. */
+export function isEmptyLine(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start === 2 && bytes[start] === CR && bytes[start + 1] === LF;
+}
+
+const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const two = (number: number): string => String(number).padStart(2, "0");
+
+/** RFC 5322 §3.3 date as Postfix writes it: "Sun, 22 Nov 2026 17:00:00 +0100 (CET)". */
+export function mailDate(at: number, zoneMinutes: number, zoneName: string): string {
+  const local = new Date(at + zoneMinutes * 60_000);
+  const zone = Math.abs(zoneMinutes);
+  const offset = `${zoneMinutes < 0 ? "-" : "+"}${two(Math.floor(zone / 60))}${two(zone % 60)}`;
+  const day = String(local.getUTCDate()).padStart(2, " ");
+  const date = `${DAYS[local.getUTCDay()]}, ${day} ${MONTHS[local.getUTCMonth()]} ${local.getUTCFullYear()}`;
+  return `${date} ${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())} ${offset} (${zoneName})`;
+}
+
+/** ctime(3) form used by mailbox From lines and mailq: "Sun Nov 22 17:00:00 2026". */
+export function ctime(at: number, zoneMinutes: number): string {
+  const local = new Date(at + zoneMinutes * 60_000);
+  return `${DAYS[local.getUTCDay()]} ${MONTHS[local.getUTCMonth()]} ${String(local.getUTCDate()).padStart(2, " ")} ` +
+    `${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())} ${local.getUTCFullYear()}`;
+}

@@ -1,0 +1,38 @@
+/**
+ * IP addresses as bytes: 4 for IPv4, 16 for IPv6; an IPv4 address inside IPv6 (::ffff:1.2.3.4) is IPv4, as in Postfix.
+ * Text that is no address gives null; nothing is thrown. Reading is strict: no short, octal or hexadecimal IPv4 forms.
+ */
+
+import ipaddr from "ipaddr.js";
+
+export function addressBytes(text: string): Uint8Array | null {
+  const v4 = ipv4Bytes(text);
+  if (v4 !== null) return v4;
+  if (!text.includes(":") || !ipaddr.IPv6.isValid(text) || text.includes("%")) return null;
+  const bytes = Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
+  return isMapped(bytes) ? bytes.slice(12) : bytes;
+}
+
+/** True for ::ffff:0:0/96. */
+export function isMapped(bytes: Uint8Array): boolean {
+  if (bytes.length !== 16 || bytes[10] !== 0xff || bytes[11] !== 0xff) return false;
+  for (let index = 0; index < 10; index++) if (bytes[index] !== 0) return false;
+  return true;
+}
+
+function ipv4Bytes(text: string): Uint8Array | null {
+  const match = /^([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})$/.exec(text);
+  if (match === null) return null;
+  const bytes = new Uint8Array(4);
+  for (let index = 0; index < 4; index++) {
+    const part = match[index + 1]!;
+    if (Number(part) > 255 || (part.length > 1 && part[0] === "0")) return null;
+    bytes[index] = Number(part);
+  }
+  return bytes;
+}
+
+/** RFC 5952 text. */
+export function addressText(bytes: Uint8Array): string {
+  return bytes.length === 4 ? bytes.join(".") : ipaddr.fromByteArray([...bytes]).toString();
+}

@@ -1,0 +1,34 @@
+/**
+ * Text inside Postrider is Latin-1: one character stands for one byte, so that 8-bit data passes unharmed from the wire
+ * to the log, the queue and the mailbox. What must be Unicode (JSON for tools, IDNA) is decoded where it is needed.
+ */
+
+const CHUNK = 4096;
+
+export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  if (end - start <= CHUNK) return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  let text = "";
+  for (let at = start; at < end; at += CHUNK) text += latin1Decode(bytes, at, Math.min(at + CHUNK, end));
+  return text;
+}
+
+/** Characters above U+00FF keep their low byte only: callers pass text that came from latin1Decode. */
+export function latin1Encode(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
+const decoder = new TextDecoder();
+
+/** Latin-1 text that holds UTF-8 bytes, as Unicode text. */
+export function unicodeOf(text: string): string {
+  return decoder.decode(latin1Encode(text));
+}
+
+const encoder = new TextEncoder();
+
+/** Unicode text as Latin-1 text that holds its UTF-8 bytes. */
+export function latin1Of(unicode: string): string {
+  return latin1Decode(encoder.encode(unicode));
+}

@@ -1,0 +1,124 @@
+/**
+ * Files of the maildrop folder: what sendmail(1) writes and pickup reads. Lines of JSON would not carry every byte, so a
+ * file is: a first line "postrider-maildrop 1", one line of JSON (the envelope), then the content with LF line ends.
+ * The folder is world-writable: whatever is read here is a stranger's word, checked before it is used.
+ */
+
+import type { Notify } from "./envelope.ts";
+import { messageOf } from "./errors.ts";
+import { latin1Decode, latin1Encode } from "./latin1.ts";
+import type { OpenFile } from "./runtime.ts";
+
+/** What a submitter may say about a message. */
+export interface Submission {
+  /** null: the submitter's own name. */
+  readonly sender: string | null;
+  readonly fullName: string | null;
+  readonly recipients: readonly string[];
+  readonly encoding: "7bit" | "8bit" | "";
+  readonly notify: Notify;
+  readonly ret: "full" | "hdrs" | "";
+  readonly envid: string;
+}
+
+export interface Dropped extends Submission {
+  /** Where the content begins in the file. */
+  readonly contentAt: number;
+}
+
+const MAGIC = "postrider-maildrop 1\n";
+const PREFACE_LIMIT = 16 * 1024 * 1024;
+const READ_SIZE = 256 * 1024;
+const LF = 10;
+const CR = 13;
+
+export function maildropPreface(submission: Submission): Uint8Array {
+  return latin1Encode(`${MAGIC}${JSON.stringify(submission)}\n`);
+}
+
+/** The envelope of a maildrop file, or why it is none. */
+export async function readDropped(file: OpenFile): Promise<Dropped | string> {
+  let text = "";
+  const buffer = new Uint8Array(READ_SIZE);
+  for (let at = 0; at < PREFACE_LIMIT;) {
+    const got = await file.read(buffer, at);
+    if (got === 0) break;
+    text += latin1Decode(buffer, 0, got);
+    at += got;
+    if (!text.startsWith(MAGIC)) return "not a maildrop file";
+    const end = text.indexOf("\n", MAGIC.length);
+    if (end >= 0) return parsePreface(text.slice(MAGIC.length, end), end + 1);
+  }
+  return "the envelope does not end";
+}
+
+function parsePreface(json: string, contentAt: number): Dropped | string {
+  let value: Partial<Submission>;
+  try {
+    value = JSON.parse(json) as Partial<Submission>;
+  } catch (caught) {
+    return `bad envelope: ${messageOf(caught)}`;
+  }
+  const texts = [value.sender ?? "", value.fullName ?? "", value.envid ?? "", ...value.recipients ?? [""]];
+  // deno-lint-ignore no-control-regex
+  if (!texts.every((text) => typeof text === "string" && !/[\x00-\x1f\x7f]/.test(text))) return "bad envelope";
+  const recipients = value.recipients ?? [];
+  if (!Array.isArray(recipients) || recipients.length === 0) return "no recipients";
+  const notify = (value.notify ?? []).filter((word) => ["never", "success", "failure", "delay"].includes(word));
+  return {
+    sender: value.sender ?? null,
+    fullName: value.fullName ?? null,
+    recipients,
+    encoding: value.encoding === "8bit" || value.encoding === "7bit" ? value.encoding : "",
+    notify,
+    ret: value.ret === "full" || value.ret === "hdrs" ? value.ret : "",
+    envid: value.envid ?? "",
+    contentAt,
+  };
+}
+
+/** The content with CRLF line ends. */
+export async function* contentPieces(file: OpenFile, dropped: Dropped): AsyncIterable<Uint8Array> {
+  const lines = new LineEnds();
+  for (let at = dropped.contentAt;;) {
+    const buffer = new Uint8Array(READ_SIZE);
+    const got = await file.read(buffer, at);
+    if (got === 0) break;
+    at += got;
+    yield lines.convert(buffer.subarray(0, got));
+  }
+  yield lines.end();
+}
+
+/** LF or CRLF line ends in, CRLF out; a last line without its end gets one. */
+export class LineEnds {
+  #last = LF;
+
+  convert(piece: Uint8Array): Uint8Array {
+    let bare = 0;
+    let former = this.#last;
+    for (const byte of piece) {
+      if (byte === LF && former !== CR) bare++;
+      former = byte;
+    }
+    if (bare === 0) {
+      this.#last = former;
+      return piece;
+    }
+    const out = new Uint8Array(piece.length + bare);
+    let to = 0;
+    former = this.#last;
+    for (const byte of piece) {
+      if (byte === LF && former !== CR) out[to++] = CR;
+      out[to++] = byte;
+      former = byte;
+    }
+    this.#last = former;
+    return out;
+  }
+
+  end(): Uint8Array {
+    if (this.#last === LF) return new Uint8Array(0);
+    return this.#last === CR ? Uint8Array.of(LF) : Uint8Array.of(CR, LF);
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * The running system: reads the configuration, prepares the queue directory, starts the worker, answers the control
+ * socket and the signals. SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again: a new worker takes
+ * over when the old one has ended its sessions; a configuration that cannot be used is reported and the old one stays.
+ */
+
+import { type ControlRequest, serveControl } from "./control.ts";
+import { type Config, type Loaded, loadConfig } from "./config/config.ts";
+import { userNamed } from "./config/passwd.ts";
+import { ConfigError, messageOf, systemCode } from "./errors.ts";
+import { latin1Encode } from "./latin1.ts";
+import { Log } from "./log.ts";
+import { Maillog } from "./maillog.ts";
+import { Mta } from "./mta.ts";
+import { listEntry } from "./queue-list.ts";
+import type { Listener, Millis, Processes, Runtime } from "./runtime.ts";
+
+/** How long sessions and deliveries may go on at a stop or reload. */
+const DRAIN: Millis = 10_000;
+
+/** Folders of a queue directory, with their permissions; maildrop is world-writable and sticky. */
+const FOLDERS: readonly (readonly [string, number])[] = [
+  ["pid", 0o755],
+  ["public", 0o755],
+  ["private", 0o700],
+  ["maildrop", 0o1733],
+  ["spool", 0o700],
+  ["saved", 0o700],
+  ["corrupt", 0o700],
+];
+
+/** Makes what is missing in the queue directory, with Postfix's warning (postfix check). */
+export async function prepareQueueDirectory(runtime: Runtime, config: Config, warn: (text: string) => void): Promise<void> {
+  const files = runtime.files!;
+  const root = config.queue_directory;
+  const processes = runtime.processes as Processes;
+  const owner = processes.uid() === 0 ? userNamed(runtime, config.mail_owner) : null;
+  for (const [name, mode] of [["", 0o755], ...FOLDERS] as const) {
+    const path = name === "" ? root : `${root}/${name}`;
+    try {
+      await files.stat(path);
+      continue;
+    } catch (caught) {
+      if (systemCode(caught) !== "ENOENT") throw caught;
+    }
+    if (name !== "") warn(`creating missing Postfix ${name} directory`);
+    await files.makeFolder(path, mode);
+    await files.setMode(path, mode);
+    if (owner !== null && name !== "" && name !== "pid") await files.setOwner(path, owner.uid, owner.gid);
+  }
+}
+
+export class Master {
+  readonly #runtime: Runtime;
+  readonly #directory: string;
+  #loaded: Loaded;
+  #maillog: Maillog;
+  #log: Log;
+  #mta: Mta | null = null;
+  #control: readonly Listener[] = [];
+  #changing: Promise<void> = Promise.resolve();
+  #ended: (() => void) | null = null;
+
+  private constructor(runtime: Runtime, directory: string, loaded: Loaded) {
+    this.#runtime = runtime;
+    this.#directory = directory;
+    this.#loaded = loaded;
+    this.#maillog = new Maillog(runtime, loaded.main.maillog_file);
+    this.#log = this.#makeLog();
+  }
+
+  /** Throws ConfigError with every fault. */
+  static load(runtime: Runtime, directory: string): Master {
+    return new Master(runtime, directory, loadConfig(runtime, directory));
+  }
+
+  get config(): Config {
+    return this.#loaded.main;
+  }
+
+  get addresses(): readonly string[] {
+    return this.#mta?.addresses ?? [];
+  }
+
+  async start(): Promise<void> {
+    const logger = this.#log.service("master");
+    for (const warning of this.#loaded.warnings) logger.warn(warning);
+    const { notImplemented, main } = this.#loaded;
+    if (notImplemented.length > 0) logger.warn(`recognised, not implemented: ${notImplemented.join(", ")}`);
+    const script = this.#log.service("postfix-script");
+    await prepareQueueDirectory(this.#runtime, main, (text) => script.warn(text));
+    await this.#openWorker();
+    this.#control = await serveControl(this.#runtime, main.queue_directory, (request) => this.#answer(request));
+    const processes = this.#runtime.processes as Processes;
+    await this.#writePid(processes.pid);
+    processes.onSignal("SIGTERM", () => void this.stop());
+    processes.onSignal("SIGINT", () => void this.stop());
+    processes.onSignal("SIGHUP", () => void this.reload());
+    logger.info(`daemon started -- version ${main.mail_version}, configuration ${this.#directory}`);
+    this.#log.flush();
+  }
+
+  /** Resolves when the system has stopped. */
+  run(): Promise<void> {
+    return new Promise((resolve) => this.#ended = resolve);
+  }
+
+  stop(): Promise<void> {
+    return this.#inTurn(async () => {
+      const logger = this.#log.service("master");
+      logger.info("terminating on signal 15");
+      await Promise.all(this.#control.map((listener) => listener.close()));
+      await this.#mta?.stop(DRAIN);
+      this.#mta = null;
+      await this.#runtime.files?.remove(this.#pidFile).catch(() => {});
+      this.#log.flush();
+      await this.#maillog.close();
+      this.#ended?.();
+    });
+  }
+
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      const logger = this.#log.service("master");
+      try {
+        const loaded = loadConfig(this.#runtime, this.#directory);
+        logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
+        await this.#mta?.stop(DRAIN);
+        this.#mta = null;
+        this.#loaded = loaded;
+        this.#log.flush();
+        await this.#maillog.close();
+        this.#maillog = new Maillog(this.#runtime, loaded.main.maillog_file);
+        this.#log = this.#makeLog();
+      } catch (caught) {
+        const faults = caught instanceof ConfigError ? caught.faults : [messageOf(caught)];
+        for (const fault of faults) logger.error(`reload: ${fault}`);
+        if (this.#mta !== null) return;
+      }
+      await this.#openWorker();
+    });
+  }
+
+  /** Stops and reloads never overlap. */
+  #inTurn(action: () => Promise<void>): Promise<void> {
+    const turn = this.#changing.then(action).catch((caught: unknown) => {
+      this.#log.service("master").fatal(messageOf(caught));
+      this.#ended?.();
+    });
+    this.#changing = turn;
+    return turn;
+  }
+
+  async #openWorker(): Promise<void> {
+    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log);
+    await mta.start();
+    this.#mta = mta;
+  }
+
+  #makeLog(): Log {
+    const { main } = this.#loaded;
+    const processes = this.#runtime.processes as Processes;
+    const maillog = this.#maillog;
+    return new Log({
+      clock: this.#runtime.clock,
+      hostname: main.myhostname.split(".")[0] as string,
+      name: main.syslog_name,
+      format: main.log_format === "json" ? "json" : "postfix",
+      write: (lines) => maillog.write(lines),
+      pid: processes.pid,
+    });
+  }
+
+  get #pidFile(): string {
+    return `${this.#loaded.main.queue_directory}/pid/master.pid`;
+  }
+
+  /** For people and scripts only: the queue is locked by other means. */
+  async #writePid(pid: number): Promise<void> {
+    const file = await this.#runtime.files!.open(this.#pidFile, "write", 0o644);
+    await file.truncate(0);
+    await file.write([latin1Encode(`${String(pid).padStart(10)}\n`)], 0);
+    await file.close();
+  }
+
+  async *#answer(request: ControlRequest): AsyncIterable<object> {
+    const mta = this.#mta;
+    if (mta === null) throw new Error("the mail system is reloading");
+    const id = request.id ?? "";
+    switch (request.request) {
+      case "status":
+        yield { pid: this.#runtime.processes?.pid, addresses: mta.addresses };
+        return;
+      case "stop":
+        this.#runtime.clock.after(10, () => void this.stop());
+        return;
+      case "reload":
+        this.#runtime.clock.after(10, () => void this.reload());
+        return;
+      case "list":
+        for (const queue of ["active", "incoming", "deferred", "hold"] as const) {
+          for (const one of [...mta.store.list(queue)]) {
+            const entry = mta.store.get(one);
+            if (entry !== null) yield listEntry(entry);
+          }
+        }
+        return;
+      case "flush":
+        await mta.store.flush(id === "" ? undefined : id);
+        mta.qmgr.look(true);
+        return;
+      case "remove":
+        yield { changed: await mta.store.remove(id) };
+        return;
+      case "hold":
+        yield { changed: await mta.store.hold(id) };
+        return;
+      case "release":
+        yield { changed: await mta.store.release(id) };
+        mta.qmgr.look(false);
+        return;
+      case "pickup":
+        mta.pickup.look();
+        return;
+      case "read":
+        for await (const chunk of readEntry(mta, id)) yield chunk;
+    }
+  }
+}
+
+/** A message for postcat: the entry, then its content as Latin-1 text. */
+async function* readEntry(mta: Mta, id: string): AsyncIterable<object> {
+  const entry = mta.store.get(id);
+  if (entry === null) throw new Error(`no such message: ${id}`);
+  yield { entry };
+  for (const piece of mta.store.pieces(id) ?? []) yield { content: text(piece) };
+  if (mta.store.pieces(id) === null) for await (const piece of mta.store.read(id)) yield { content: text(piece) };
+}
+
+function text(piece: Uint8Array): string {
+  let out = "";
+  for (const byte of piece) out += String.fromCharCode(byte);
+  return out;
+}

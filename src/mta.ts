@@ -1,0 +1,232 @@
+/**
+ * One worker: wires the roles together by what master.cf says (inet services that run smtpd, unix services that deliver),
+ * and takes them down in order: no new sessions, no new deliveries, queue synced and closed.
+ * start() throws ConfigError or ResourceError and leaves nothing open.
+ */
+
+import type { ContentSource, DeliveryAgent } from "./agent.ts";
+import { Bounce } from "./bounce/bounce.ts";
+import { Cleanup } from "./cleanup/cleanup.ts";
+import type { Config, Loaded, Service } from "./config/config.ts";
+import { Resolver } from "./dns/dns.ts";
+import { ConfigError, messageOf } from "./errors.ts";
+import { discardAgent, errorAgent, retryAgent } from "./error.ts";
+import { listenAddresses } from "./listen.ts";
+import { LocalAgent } from "./local/local.ts";
+import type { Log } from "./log.ts";
+import { type LookupTable, openTable } from "./maps/map.ts";
+import { Pickup } from "./pickup.ts";
+import { parseFeedback } from "./qmgr/destination.ts";
+import { type AgentService, Qmgr } from "./qmgr/qmgr.ts";
+import type { TransportRules } from "./qmgr/schedule.ts";
+import { openQueue } from "./queue/open.ts";
+import type { Committed, QueueStore } from "./queue/store.ts";
+import type { Listener, Millis, Runtime } from "./runtime.ts";
+import { Smtpd } from "./smtpd/smtpd.ts";
+import { smtpParameters } from "./smtp/parameters.ts";
+import { SmtpAgent } from "./smtp/smtp.ts";
+import { AddressClasses, AddressResolver } from "./trivial-rewrite/resolve.ts";
+import { VirtualAgent } from "./virtual.ts";
+
+const BACKLOG = 4096;
+
+/** What the agents of a worker share. */
+interface AgentWorld {
+  readonly runtime: Runtime;
+  readonly content: ContentSource;
+  readonly resolver: Resolver;
+  readonly log: Log;
+}
+
+type AgentMaker = (world: AgentWorld, config: Config) => DeliveryAgent;
+
+function smtpMaker(protocol: "smtp" | "lmtp"): AgentMaker {
+  return (world, config) =>
+    new SmtpAgent({
+      runtime: world.runtime,
+      parameters: smtpParameters(config, protocol),
+      resolver: world.resolver,
+      content: world.content,
+      log: world.log.service(protocol),
+      protocol,
+    });
+}
+
+/** Agents by the command column of master.cf. */
+const AGENTS: Readonly<Record<string, AgentMaker>> = {
+  smtp: smtpMaker("smtp"),
+  lmtp: smtpMaker("lmtp"),
+  local: ({ runtime, content, log }, config) => new LocalAgent({ runtime, config, content, log: log.service("local") }),
+  virtual: ({ runtime, content, log }, config) =>
+    new VirtualAgent({ runtime, config, content, log: log.service("virtual") }),
+  error: (_world, _config) => errorAgent(),
+  discard: (_world, _config) => discardAgent(),
+};
+
+/** "retry" runs the error(8) program under another name, and defers. */
+function makerOf(service: Service): AgentMaker | undefined {
+  if (service.command === "error" && service.name === "retry") return () => retryAgent();
+  return Object.hasOwn(AGENTS, service.command) ? AGENTS[service.command] : undefined;
+}
+
+export class Mta {
+  readonly store: QueueStore;
+  readonly qmgr: Qmgr;
+  readonly pickup: Pickup;
+  readonly #runtime: Runtime;
+  readonly #loaded: Loaded;
+  readonly #log: Log;
+  readonly #resolver: Resolver;
+  readonly #cleanup: Cleanup;
+  readonly #listeners: Listener[] = [];
+  readonly #smtpds: Smtpd[] = [];
+  readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
+
+  private constructor(runtime: Runtime, loaded: Loaded, log: Log, store: QueueStore) {
+    this.#runtime = runtime;
+    this.#loaded = loaded;
+    this.#log = log;
+    this.store = store;
+    const { main } = loaded;
+    const { clock } = runtime;
+    const servers = main.postrider_dns_servers;
+    this.#resolver = new Resolver({ runtime, ...servers.length > 0 ? { servers } : {} });
+    this.#cleanup = new Cleanup({ config: main, store, log, clock });
+    const bounce = new Bounce({ config: main, cleanup: this.#cleanup, content: store, log, clock, queued: this.#queued });
+    const classes = new AddressClasses(main, runtime, this.#tableOptions());
+    const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
+    this.qmgr = new Qmgr({
+      config: main,
+      store,
+      clock,
+      log,
+      resolve: (recipient, sender) => resolver.resolve(recipient, sender),
+      agents: this.#agents(),
+      notices: bounce,
+    });
+    this.pickup = new Pickup({ runtime, config: main, cleanup: this.#cleanup, log, queued: this.#queued });
+  }
+
+  static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {
+    const { main } = loaded;
+    const logger = log.service("queue");
+    const store = await openQueue(main.queue_storage, {
+      runtime,
+      log: logger,
+      longQueueIds: main.enable_long_queue_ids,
+    });
+    try {
+      return new Mta(runtime, loaded, log, store);
+    } catch (caught) {
+      await store.close();
+      throw caught;
+    }
+  }
+
+  /** Listens first, so that a taken port stops the start before any mail moves. */
+  async start(): Promise<void> {
+    try {
+      for (const service of this.#loaded.services) {
+        if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
+      }
+    } catch (caught) {
+      await this.stop(0);
+      throw caught;
+    }
+    this.qmgr.start();
+    this.pickup.start();
+  }
+
+  /** host:port of each listener, for messages to people. */
+  get addresses(): readonly string[] {
+    return this.#places;
+  }
+
+  readonly #places: string[] = [];
+
+  /** Sessions and deliveries under way may end within the time. */
+  async stop(within: Millis): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    await Promise.all(this.#smtpds.map((smtpd) => smtpd.drain(within)));
+    await this.pickup.stop();
+    await this.qmgr.stop(within);
+    this.#resolver.close();
+    await this.store.close();
+  }
+
+  #tableOptions(): { warn: (text: string) => void } {
+    const logger = this.#log.service("trivial-rewrite");
+    return { warn: (text) => logger.warn(text) };
+  }
+
+  #open(name: string): LookupTable {
+    return openTable(name, this.#runtime, this.#tableOptions());
+  }
+
+  async #listen(service: Service): Promise<void> {
+    const config = this.#loaded.configFor(service);
+    const smtpd = new Smtpd({
+      runtime: this.#runtime,
+      config,
+      log: this.#log,
+      cleanup: this.#cleanup,
+      classes: new AddressClasses(config, this.#runtime, this.#tableOptions()),
+      resolver: this.#resolver,
+      openTable: (name) => this.#open(name),
+      queued: this.#queued,
+      sessionLimit: service.maxproc ?? config.default_process_limit,
+    });
+    this.#smtpds.push(smtpd);
+    const logger = this.#log.service("master");
+    for (const { host, port } of listenAddresses(service, config, this.#runtime)) {
+      try {
+        const accept = smtpd.accept.bind(smtpd);
+        const failed = (error: Error): void => logger.error(`${host}:${port}: ${messageOf(error)}`);
+        this.#listeners.push(await this.#runtime.network!.listen({ host, port }, BACKLOG, accept, failed));
+        this.#places.push(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+      } catch (caught) {
+        throw new ConfigError([`fatal: bind ${host} port ${port}: ${messageOf(caught)}`]);
+      }
+    }
+  }
+
+  #agents(): ReadonlyMap<string, AgentService> {
+    const agents = new Map<string, AgentService>();
+    const world = { runtime: this.#runtime, content: this.store, resolver: this.#resolver, log: this.#log };
+    for (const service of this.#loaded.services) {
+      const make = service.type === "unix" ? makerOf(service) : undefined;
+      if (make === undefined) continue;
+      const config = this.#loaded.configFor(service);
+      agents.set(service.name, {
+        rules: transportRules(service, config),
+        agent: make(world, config),
+        logName: service.command,
+        perRecipient: service.command === "local" || service.command === "virtual",
+      });
+    }
+    return agents;
+  }
+}
+
+function transportRules(service: Service, config: Config): TransportRules {
+  const { name } = service;
+  const feedback = (suffix: "destination_concurrency_positive_feedback" | "destination_concurrency_negative_feedback") => {
+    const text = config.forTransport(name, suffix);
+    const parsed = parseFeedback(text);
+    if (parsed === null) throw new ConfigError([`fatal: ${name}_${suffix}: bad feedback "${text}"`]);
+    return parsed;
+  };
+  return {
+    name,
+    processLimit: service.maxproc ?? config.default_process_limit,
+    recipientLimit: config.forTransport(name, "destination_recipient_limit"),
+    window: {
+      initial: config.forTransport(name, "initial_destination_concurrency"),
+      limit: config.forTransport(name, "destination_concurrency_limit"),
+      positive: feedback("destination_concurrency_positive_feedback"),
+      negative: feedback("destination_concurrency_negative_feedback"),
+      failedCohortLimit: config.forTransport(name, "destination_concurrency_failed_cohort_limit"),
+      rest: config.minimal_backoff_time,
+    },
+  };
+}

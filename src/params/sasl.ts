@@ -1,0 +1,50 @@
+/**
+ * main.cf parameters of authentication.
+ * Rows of the table in src/params.ts, which says what the columns mean.
+ * Source: postconf(5). Nothing here can fail.
+ */
+
+export const sasl = {
+  // Recognised, not implemented.
+  broken_sasl_auth_clients: { kind: "boolean", default: "no", ready: false },
+  cyrus_sasl_config_path: { kind: "string", default: "", ready: false },
+  lmtp_sasl_auth_cache_name: { kind: "string", default: "", ready: false },
+  lmtp_sasl_auth_cache_time: { kind: "time", default: "90d", ready: false },
+  lmtp_sasl_auth_enable: { kind: "boolean", default: "no", ready: false },
+  lmtp_sasl_auth_soft_bounce: { kind: "boolean", default: "yes", ready: false },
+  lmtp_sasl_mechanism_filter: { kind: "string", default: "", ready: false },
+  lmtp_sasl_password_maps: { kind: "list", default: "", ready: false },
+  lmtp_sasl_password_result_delimiter: { kind: "string", default: "", hidden: true, ready: false },
+  lmtp_sasl_path: { kind: "string", default: "", ready: false },
+  lmtp_sasl_security_options: { kind: "string", default: "noplaintext, noanonymous", ready: false },
+  lmtp_sasl_tls_security_options: { kind: "string", default: "$lmtp_sasl_security_options", ready: false },
+  lmtp_sasl_tls_verified_security_options: { kind: "string", default: "$lmtp_sasl_tls_security_options", ready: false },
+  lmtp_sasl_type: { kind: "string", default: "cyrus", ready: false },
+  lmtp_sender_dependent_authentication: { kind: "boolean", default: "no", ready: false },
+  send_cyrus_sasl_authzid: { kind: "boolean", default: "no", ready: false },
+  smtp_sasl_auth_cache_name: { kind: "string", default: "", ready: false },
+  smtp_sasl_auth_cache_time: { kind: "time", default: "90d", ready: false },
+  smtp_sasl_auth_enable: { kind: "boolean", default: "no", ready: false },
+  smtp_sasl_auth_soft_bounce: { kind: "boolean", default: "yes", ready: false },
+  smtp_sasl_mechanism_filter: { kind: "string", default: "", ready: false },
+  smtp_sasl_password_maps: { kind: "list", default: "", ready: false },
+  smtp_sasl_password_result_delimiter: { kind: "string", default: "", hidden: true, ready: false },
+  smtp_sasl_path: { kind: "string", default: "", ready: false },
+  smtp_sasl_security_options: { kind: "string", default: "noplaintext, noanonymous", ready: false },
+  smtp_sasl_tls_security_options: { kind: "string", default: "$smtp_sasl_security_options", ready: false },
+  smtp_sasl_tls_verified_security_options: { kind: "string", default: "$smtp_sasl_tls_security_options", ready: false },
+  smtp_sasl_type: { kind: "string", default: "cyrus", ready: false },
+  smtp_sender_dependent_authentication: { kind: "boolean", default: "no", ready: false },
+  smtpd_sasl_application_name: { kind: "string", default: "", hidden: true, ready: false },
+  smtpd_sasl_auth_enable: { kind: "boolean", default: "no", ready: false },
+  smtpd_sasl_authenticated_header: { kind: "boolean", default: "no", ready: false },
+  smtpd_sasl_exceptions_networks: { kind: "string", default: "", ready: false },
+  smtpd_sasl_local_domain: { kind: "string", default: "", ready: false },
+  smtpd_sasl_mechanism_filter: { kind: "string", default: "!external, static:rest", ready: false },
+  smtpd_sasl_path: { kind: "string", default: "smtpd", ready: false },
+  smtpd_sasl_response_limit: { kind: "number", default: "12288", ready: false },
+  smtpd_sasl_security_options: { kind: "string", default: "noanonymous", ready: false },
+  smtpd_sasl_service: { kind: "string", default: "smtp", ready: false },
+  smtpd_sasl_tls_security_options: { kind: "string", default: "$smtpd_sasl_security_options", ready: false },
+  smtpd_sasl_type: { kind: "string", default: "cyrus", ready: false },
+} as const;

@@ -1,0 +1,82 @@
+/**
+ * QueueEngine: what a queue storage does. Keys are text ("entry:<id>", "content:<id>", "content:<id>:<n>").
+ * A value is Latin-1 text (small, kept in memory by engines that have an index, given back by scan) or bytes, taken by
+ * reference: the caller does not change them afterwards.
+ * Everything throws ResourceError when the storage cannot take or give the data; a commit that was rejected has not
+ * happened, and the next one may succeed.
+ */
+
+/** A file of its own in the storage, made by QueueEngine.large and durable before a commit names it. */
+export interface LargeFile {
+  readonly file: string;
+  readonly size: number;
+}
+
+export type Value = string | readonly Uint8Array[] | LargeFile;
+
+export type Operation =
+  | { readonly kind: "put"; readonly key: string; readonly value: Value }
+  | { readonly kind: "delete"; readonly key: string };
+
+export interface Item {
+  readonly key: string;
+  readonly size: number;
+  /** The value when it is text; null: readRange gives its bytes. */
+  readonly text: string | null;
+}
+
+/** The right to work on a key for a while, on a storage that several nodes share. */
+export interface Lease {
+  readonly key: string;
+  /** False when somebody else has it by now. */
+  renew(leaseMs: number): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+/** A large value on its way in. */
+export interface LargeWriter {
+  append(pieces: readonly Uint8Array[]): Promise<void>;
+  /** Durable, with its name, when it resolves. */
+  finish(): Promise<LargeFile>;
+  abort(): Promise<void>;
+}
+
+export type Durability = "durable" | "lazy";
+
+export interface QueueEngine {
+  readonly kind: string;
+  /** Another number each time the storage is opened. */
+  readonly epoch: number;
+  /**
+   * All of it or nothing. durable: on stable storage when it resolves. lazy: resolves at once, in effect for the next
+   * commit and scan, durable within 100 ms; kept and tried again while the storage cannot take it.
+   */
+  commit(operations: readonly Operation[], durability: Durability): Promise<void>;
+  /** Items whose key starts with the prefix and is greater than `after`, by key. */
+  scan(prefix: string, after: string | null, limit: number): Promise<readonly Item[]>;
+  /** Fewer bytes at the end of the value. ResourceError ENOENT when there is no such key, EIO when it is damaged. */
+  readRange(key: string, offset: number, length: number): Promise<Uint8Array>;
+  /** Everything lazy is durable when it resolves. */
+  sync(): Promise<void>;
+  /** Engines with files: a place for a large value. */
+  large?(name: string): Promise<LargeWriter>;
+  /** Storages that several nodes share. */
+  claim?(key: string, owner: string, leaseMs: number): Promise<Lease | null>;
+  /** Puts what cannot be understood aside, out of the queue. */
+  setAside(name: string, bytes: Uint8Array): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What an engine has to say to the operator. */
+export interface EngineLog {
+  warn(text: string): void;
+  error(text: string): void;
+}
+
+export function sizeOf(value: Value): number {
+  if (typeof value === "string") return value.length;
+  if ("file" in value) return value.size;
+  let size = 0;
+  for (const piece of value) size += piece.length;
+  return size;
+}

@@ -1,0 +1,128 @@
+/**
+ * A queue entry as it is stored, one Latin-1 text of three lines:
+ *   1 <queue letter> <arrived> <due> <size> <attempts> <warned> <chunks>
+ *   <waiting: JSON list of [index, reason, status]; 0: every recipient, none tried yet>
+ *   <envelope: JSON>
+ * The first line is read at the start for every entry, the JSON only when somebody asks for the entry. A change writes
+ * the first two lines anew and keeps the envelope's text.
+ * Reading never throws: null means that the text cannot be understood.
+ */
+
+import type { Envelope, QueueId, Recipient } from "../envelope.ts";
+import type { Millis } from "../runtime.ts";
+import type { DueItem } from "./due-heap.ts";
+import type { QueueEntry, QueueName, Waiting } from "./store.ts";
+
+export interface EntryParts {
+  readonly envelope: Envelope;
+  waiting: readonly Waiting[];
+}
+
+/** One message in the store's index. */
+export class MessageRecord implements DueItem {
+  readonly id: QueueId;
+  queue: QueueName;
+  /** What a crash would make of an active message. */
+  origin: "incoming" | "deferred" = "incoming";
+  arrived: Millis = 0;
+  due: Millis = 0;
+  size = 0;
+  attempts = 0;
+  warned = false;
+  /** Values "content:<id>:<n>" after "content:<id>". */
+  chunks = 0;
+  heapIndex = -1;
+  text = "";
+  /** Kept while the message is incoming or active. */
+  parts: EntryParts | null = null;
+
+  constructor(id: QueueId, queue: QueueName) {
+    this.id = id;
+    this.queue = queue;
+  }
+}
+
+const LETTERS = { incoming: "I", deferred: "D", hold: "H" } as const;
+const QUEUES: Readonly<Record<string, "incoming" | "deferred" | "hold">> = { I: "incoming", D: "deferred", H: "hold" };
+const VERSION = "1";
+
+function headOf(record: MessageRecord): string {
+  const queue = record.queue === "active" || record.queue === "corrupt" ? record.origin : record.queue;
+  return `${VERSION} ${LETTERS[queue]} ${record.arrived} ${record.due} ${record.size} ` +
+    `${record.attempts} ${record.warned ? 1 : 0} ${record.chunks}\n`;
+}
+
+/** The text of a message that was never tried. */
+export function freshText(record: MessageRecord, envelope: Envelope): string {
+  return `${headOf(record)}0\n${JSON.stringify(envelope)}`;
+}
+
+/** The record's text with its present state; `waiting` null keeps what it says there. */
+export function changedText(record: MessageRecord, waiting: readonly Waiting[] | null): string {
+  const first = record.text.indexOf("\n") + 1;
+  const second = record.text.indexOf("\n", first) + 1;
+  const kept = waiting === null
+    ? record.text.slice(first, second)
+    : JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status])) + "\n";
+  return headOf(record) + kept + record.text.slice(second);
+}
+
+/** Reads the first line; a record in the queue "corrupt" when it cannot be understood. */
+export function readRecord(id: QueueId, text: string): MessageRecord {
+  const end = text.indexOf("\n");
+  const fields = text.slice(0, Math.max(0, end)).split(" ");
+  const queue = QUEUES[fields[1] ?? ""];
+  const record = new MessageRecord(id, "corrupt");
+  record.text = text;
+  if (fields[0] !== VERSION || fields.length !== 8 || queue === undefined) return record;
+  record.arrived = Number(fields[2]);
+  record.due = Number(fields[3]);
+  record.size = Number(fields[4]);
+  record.attempts = Number(fields[5]);
+  record.warned = fields[6] === "1";
+  record.chunks = Number(fields[7]);
+  const sum = record.arrived + record.due + record.size + record.attempts + record.chunks;
+  if (!Number.isFinite(sum)) return record;
+  record.queue = queue;
+  record.origin = queue === "incoming" ? "incoming" : "deferred";
+  return record;
+}
+
+export function freshWaiting(recipients: readonly Recipient[]): readonly Waiting[] {
+  return recipients.map((recipient, index) => ({ recipient, index, reason: "", status: "" }));
+}
+
+/** Parses what the record's text holds. */
+export function readParts(text: string): EntryParts | null {
+  const first = text.indexOf("\n") + 1;
+  const second = text.indexOf("\n", first) + 1;
+  if (first === 0 || second === 0) return null;
+  try {
+    const envelope = JSON.parse(text.slice(second)) as Envelope;
+    if (!Array.isArray(envelope.recipients) || typeof envelope.sender !== "string") return null;
+    const list = JSON.parse(text.slice(first, second)) as 0 | [number, string, string][];
+    if (list === 0) return { envelope, waiting: freshWaiting(envelope.recipients) };
+    const waiting: Waiting[] = [];
+    for (const [index, reason, status] of list) {
+      const recipient = envelope.recipients[index];
+      if (recipient === undefined || typeof reason !== "string" || typeof status !== "string") return null;
+      waiting.push({ recipient, index, reason, status });
+    }
+    return { envelope, waiting };
+  } catch {
+    return null;
+  }
+}
+
+export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {
+  return {
+    id: record.id,
+    queue: record.queue,
+    envelope: parts.envelope,
+    size: record.size,
+    due: record.due,
+    waiting: parts.waiting,
+    attempts: record.attempts,
+    warned: record.warned,
+  };
+}

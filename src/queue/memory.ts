@@ -1,0 +1,90 @@
+/**
+ * The queue in memory, for tests and for embedders who can lose it: nothing survives the process.
+ * It never fails, but on a closed engine.
+ */
+
+import { assert, ResourceError } from "../errors.ts";
+import { latin1Encode } from "../latin1.ts";
+import type { Item, LargeFile, Operation, QueueEngine, Value } from "./engine.ts";
+import { sizeOf } from "./engine.ts";
+import { SortedKeys } from "./sorted-keys.ts";
+
+const DONE: Promise<void> = Promise.resolve();
+
+export function joinRange(pieces: readonly Uint8Array[], offset: number, length: number): Uint8Array {
+  let size = 0;
+  for (const piece of pieces) size += piece.length;
+  const joined = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+  let at = -offset;
+  for (const piece of pieces) {
+    const from = Math.max(0, -at);
+    const to = Math.min(piece.length, joined.length - at);
+    if (from < to) joined.set(piece.subarray(from, to), at + from);
+    at += piece.length;
+  }
+  return joined;
+}
+
+export class MemoryEngine implements QueueEngine {
+  readonly kind = "memory";
+  readonly epoch: number;
+  readonly #values = new Map<string, Exclude<Value, LargeFile>>();
+  readonly #sorted = new SortedKeys();
+  /** What setAside() took. */
+  readonly corrupt = new Map<string, Uint8Array>();
+  #open = true;
+
+  constructor(epoch: number) {
+    this.epoch = epoch;
+  }
+
+  commit(operations: readonly Operation[]): Promise<void> {
+    if (!this.#open) return Promise.reject(new ResourceError("EBADF", "the queue is closed"));
+    for (const operation of operations) {
+      if (operation.kind === "delete") {
+        this.#values.delete(operation.key);
+      } else {
+        const value = operation.value;
+        assert(typeof value === "string" || !("file" in value), "the memory engine makes no large files");
+        if (!this.#values.has(operation.key)) this.#sorted.changed();
+        this.#values.set(operation.key, value);
+      }
+    }
+    return DONE;
+  }
+
+  scan(prefix: string, after: string | null, limit: number): Promise<readonly Item[]> {
+    const start = this.#sorted.startOf(this.#values.keys(), prefix, after);
+    const keys = this.#sorted.list();
+    const items: Item[] = [];
+    let index = start;
+    for (; index < keys.length && items.length < limit; index++) {
+      const key = keys[index]!;
+      const value = this.#values.get(key);
+      if (value !== undefined) items.push({ key, size: sizeOf(value), text: typeof value === "string" ? value : null });
+    }
+    if (items.length > 0) this.#sorted.pageEndedAt(items.at(-1)!.key, index);
+    return Promise.resolve(items);
+  }
+
+  readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
+    const value = this.#values.get(key);
+    if (value === undefined) return Promise.reject(new ResourceError("ENOENT", `${key} is not in the queue`));
+    const pieces = typeof value === "string" ? [latin1Encode(value)] : value;
+    return Promise.resolve(joinRange(pieces, offset, length));
+  }
+
+  sync(): Promise<void> {
+    return DONE;
+  }
+
+  setAside(name: string, bytes: Uint8Array): Promise<void> {
+    this.corrupt.set(name, bytes);
+    return DONE;
+  }
+
+  close(): Promise<void> {
+    this.#open = false;
+    return DONE;
+  }
+}

@@ -1,0 +1,370 @@
+/**
+ * QueueStore over any QueueEngine. "entry:<id>" holds envelope and state (entry.ts), "content:<id>" the bytes.
+ * The index of all messages is in memory; states and their transitions are those of store.ts. An entry that cannot be
+ * understood is in the queue "corrupt", is reported, and leaves the others alone.
+ */
+
+import type { Envelope, QueueId } from "../envelope.ts";
+import { assert } from "../errors.ts";
+import type { Clock, Millis } from "../runtime.ts";
+import { ContentCache } from "./content-cache.ts";
+import { DueHeap } from "./due-heap.ts";
+import type { Durability, EngineLog, Operation, QueueEngine } from "./engine.ts";
+import {
+  changedText,
+  type EntryParts,
+  freshText,
+  freshWaiting,
+  MessageRecord,
+  queueEntry,
+  readParts,
+  readRecord,
+} from "./entry.ts";
+import { type Accept, chunkKey, contentKey, IncomingMessage } from "./incoming.ts";
+import { QueueIds } from "./queue-id.ts";
+import type { Committed, Incoming, Progress, QueueEntry, QueueName, QueueStore, Waiting } from "./store.ts";
+
+export interface StoreOptions {
+  readonly clock: Clock;
+  readonly log: EngineLog;
+  /** enable_long_queue_ids */
+  readonly longQueueIds: boolean;
+  readonly node: number;
+  readonly shard: number;
+  /** Contents of fresh messages kept in memory, in bytes. */
+  readonly contentMemory: number;
+}
+
+const READ_STEP = 256 * 1024;
+const SCAN_PAGE = 10_000;
+const ENTRY = "entry:";
+const CONTENT = "content:";
+const DONE: Promise<void> = Promise.resolve();
+
+export class MessageStore implements QueueStore {
+  readonly kind: string;
+  readonly #engine: QueueEngine;
+  readonly #options: StoreOptions;
+  readonly #ids: QueueIds;
+  readonly #records = new Map<QueueId, MessageRecord>();
+  readonly #deferred = new DueHeap<MessageRecord>();
+  readonly #queues: Readonly<Record<Exclude<QueueName, "deferred">, Set<MessageRecord>>> = {
+    incoming: new Set(),
+    active: new Set(),
+    hold: new Set(),
+    corrupt: new Set(),
+  };
+  readonly #contents: ContentCache;
+
+  constructor(engine: QueueEngine, options: StoreOptions) {
+    this.kind = engine.kind;
+    this.#engine = engine;
+    this.#options = options;
+    this.#contents = new ContentCache(options.contentMemory);
+    this.#ids = new QueueIds({
+      clock: options.clock,
+      long: options.longQueueIds,
+      node: options.node,
+      shard: options.shard,
+      epoch: engine.epoch,
+      taken: (id) => this.#records.has(id),
+    });
+  }
+
+  /** Fills the index from the storage. */
+  async load(): Promise<void> {
+    const records: MessageRecord[] = [];
+    let after: string | null = null;
+    for (;;) {
+      const items = await this.#engine.scan(ENTRY, after, SCAN_PAGE);
+      for (const { key, text } of items) {
+        const record = readRecord(key.slice(ENTRY.length), text ?? "");
+        if (record.queue === "corrupt") this.#report(record);
+        records.push(record);
+      }
+      if (items.length < SCAN_PAGE) break;
+      after = items.at(-1)!.key;
+    }
+    records.sort((a, b) => a.arrived - b.arrived);
+    for (const record of records) {
+      this.#records.set(record.id, record);
+      this.#enter(record);
+    }
+    if (this.#engine.claim === undefined && this.#engine.large === undefined) await this.#dropOrphans();
+  }
+
+  begin(): Incoming {
+    return new IncomingMessage(this.#ids.next(), this.#engine, this.#accept);
+  }
+
+  get(id: QueueId): QueueEntry | null {
+    const record = this.#records.get(id);
+    if (record === undefined) return null;
+    const parts = this.#parts(record);
+    return parts === null ? null : queueEntry(record, parts);
+  }
+
+  *list(queue: QueueName): Iterable<QueueId> {
+    const records = queue === "deferred" ? this.#deferred.sorted() : this.#queues[queue];
+    for (const record of records) {
+      if (record.queue === queue) yield record.id;
+    }
+  }
+
+  count(queue: QueueName): number {
+    return queue === "deferred" ? this.#deferred.size : this.#queues[queue].size;
+  }
+
+  due(now: Millis, limit: number): readonly QueueId[] {
+    return this.#deferred.due(now, limit).map((record) => record.id);
+  }
+
+  nextDue(): Millis | null {
+    return this.#deferred.first()?.due ?? null;
+  }
+
+  activate(id: QueueId): boolean {
+    const record = this.#records.get(id);
+    if (record === undefined || record.queue !== "incoming" && record.queue !== "deferred") return false;
+    if (this.#parts(record) === null) return false;
+    this.#move(record, "active");
+    return true;
+  }
+
+  mark(id: QueueId, progress: Progress, durability: Durability): Promise<void> {
+    const record = this.#records.get(id);
+    const parts = record === undefined ? null : this.#parts(record);
+    if (record === undefined || parts === null) return DONE;
+    const waiting: Waiting[] = [];
+    for (const one of parts.waiting) {
+      if (progress.done.includes(one.index)) continue;
+      const news = progress.deferred.find((result) => result.index === one.index);
+      waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
+    }
+    if (waiting.length === 0) return this.#remove(record, durability);
+    record.text = changedText(record, waiting);
+    if (record.parts !== null) record.parts.waiting = waiting;
+    return this.#write(record, durability);
+  }
+
+  defer(id: QueueId, due: Millis): Promise<void> {
+    const record = this.#records.get(id);
+    if (record === undefined || record.queue === "corrupt") return DONE;
+    record.attempts++;
+    if (record.queue === "hold") record.due = due;
+    else this.#defer(record, due);
+    this.#contents.remove(id);
+    return this.#rewrite(record, "lazy");
+  }
+
+  warned(id: QueueId): Promise<void> {
+    const record = this.#records.get(id);
+    if (record === undefined || record.queue === "corrupt") return DONE;
+    record.warned = true;
+    return this.#rewrite(record, "lazy");
+  }
+
+  async remove(id: QueueId): Promise<boolean> {
+    const record = this.#records.get(id);
+    if (record === undefined) return false;
+    // First: a delivery that is under way must not write the entry again behind its deletion.
+    this.#forget(record);
+    try {
+      await this.#engine.commit(this.#deletions(record), "durable");
+    } catch (error) {
+      this.#records.set(id, record);
+      this.#enter(record);
+      throw error;
+    }
+    return true;
+  }
+
+  async hold(id: QueueId): Promise<boolean> {
+    const record = this.#records.get(id);
+    if (record === undefined || record.queue === "corrupt") return false;
+    const former = record.queue;
+    if (former !== "hold") this.#move(record, "hold");
+    try {
+      await this.#rewrite(record, "durable");
+    } catch (error) {
+      if (this.#records.has(id) && former !== "hold") this.#move(record, former);
+      throw error;
+    }
+    return true;
+  }
+
+  async release(id: QueueId): Promise<boolean> {
+    const record = this.#records.get(id);
+    if (record === undefined || record.queue !== "hold") return false;
+    this.#defer(record, this.#options.clock.now());
+    try {
+      await this.#rewrite(record, "durable");
+    } catch (error) {
+      if (this.#deferred.has(record)) this.#move(record, "hold");
+      throw error;
+    }
+    return true;
+  }
+
+  /** One message: written down (lazy). All of them: in memory alone, a crash brings the old times back. */
+  async flush(id?: QueueId): Promise<number> {
+    const now = this.#options.clock.now();
+    if (id === undefined) {
+      const all = this.#deferred.sorted();
+      for (const record of all) if (record.due > now) this.#defer(record, now);
+      return all.length;
+    }
+    const record = this.#records.get(id);
+    if (record?.queue !== "deferred") return 0;
+    if (record.due > now) this.#defer(record, now);
+    await this.#rewrite(record, "lazy");
+    return 1;
+  }
+
+  pieces(id: QueueId): readonly Uint8Array[] | null {
+    return this.#contents.get(id);
+  }
+
+  async *read(id: QueueId): AsyncIterable<Uint8Array> {
+    const kept = this.#contents.get(id);
+    if (kept !== null) {
+      yield* kept;
+      return;
+    }
+    const chunks = this.#records.get(id)?.chunks ?? 0;
+    for (let n = -1; n < chunks; n++) {
+      const key = n < 0 ? contentKey(id) : chunkKey(id, n);
+      for (let offset = 0;;) {
+        const bytes = await this.#engine.readRange(key, offset, READ_STEP);
+        if (bytes.length > 0) yield bytes;
+        if (bytes.length < READ_STEP) break;
+        offset += bytes.length;
+      }
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#engine.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  readonly #accept: Accept = async (id, envelope, content, hold): Promise<Committed> => {
+    const record = new MessageRecord(id, hold ? "hold" : "incoming");
+    record.arrived = envelope.arrived;
+    record.due = envelope.arrived;
+    record.size = content.size;
+    record.chunks = content.chunks;
+    record.text = freshText(record, envelope);
+    const operations: Operation[] = [
+      { kind: "put", key: ENTRY + id, value: record.text },
+      { kind: "put", key: contentKey(id), value: content.pieces },
+    ];
+    if (content.operations.length > 0) operations.push(...content.operations);
+    await this.#engine.commit(operations, "durable");
+    return this.#accepted(record, envelope, content.pieces);
+  };
+
+  #accepted(record: MessageRecord, envelope: Envelope, pieces: readonly Uint8Array[]): Committed {
+    const parts: EntryParts = { envelope, waiting: freshWaiting(envelope.recipients) };
+    this.#records.set(record.id, record);
+    this.#enter(record);
+    if (record.queue === "incoming") {
+      record.parts = parts;
+      if (record.chunks === 0) this.#contents.add(record.id, pieces, record.size);
+    }
+    return { entry: queueEntry(record, parts) };
+  }
+
+  #parts(record: MessageRecord): EntryParts | null {
+    if (record.parts !== null) return record.parts;
+    if (record.queue === "corrupt") return null;
+    const parts = readParts(record.text);
+    if (parts === null) {
+      this.#move(record, "corrupt");
+      this.#report(record);
+    } else if (record.queue === "active" || record.queue === "incoming") {
+      record.parts = parts;
+    }
+    return parts;
+  }
+
+  #report(record: MessageRecord): void {
+    this.#options.log.error(`queue entry ${record.id} cannot be understood; it stays in the corrupt queue`);
+  }
+
+  #enter(record: MessageRecord): void {
+    if (record.queue === "deferred") this.#deferred.add(record);
+    else this.#queues[record.queue].add(record);
+  }
+
+  #leave(record: MessageRecord): void {
+    if (record.queue === "deferred") this.#deferred.remove(record);
+    else this.#queues[record.queue].delete(record);
+  }
+
+  #move(record: MessageRecord, queue: QueueName): void {
+    assert(record.queue !== "corrupt", "nothing leaves the corrupt queue but by removal");
+    this.#leave(record);
+    record.queue = queue;
+    if (queue !== "active" && queue !== "incoming") record.parts = null;
+    this.#enter(record);
+  }
+
+  #defer(record: MessageRecord, due: Millis): void {
+    this.#leave(record);
+    record.due = due;
+    record.queue = "deferred";
+    record.origin = "deferred";
+    record.parts = null;
+    this.#enter(record);
+  }
+
+  #rewrite(record: MessageRecord, durability: Durability): Promise<void> {
+    record.text = changedText(record, null);
+    return this.#write(record, durability);
+  }
+
+  #write(record: MessageRecord, durability: Durability): Promise<void> {
+    return this.#engine.commit([{ kind: "put", key: ENTRY + record.id, value: record.text }], durability);
+  }
+
+  #deletions(record: MessageRecord): Operation[] {
+    const operations: Operation[] = [
+      { kind: "delete", key: ENTRY + record.id },
+      { kind: "delete", key: contentKey(record.id) },
+    ];
+    for (let n = 0; n < record.chunks; n++) operations.push({ kind: "delete", key: chunkKey(record.id, n) });
+    return operations;
+  }
+
+  #remove(record: MessageRecord, durability: Durability): Promise<void> {
+    this.#forget(record);
+    return this.#engine.commit(this.#deletions(record), durability);
+  }
+
+  #forget(record: MessageRecord): void {
+    this.#leave(record);
+    this.#records.delete(record.id);
+    this.#contents.remove(record.id);
+  }
+
+  /** Contents whose message never came to be: chunks of a large message that a crash cut short. */
+  async #dropOrphans(): Promise<void> {
+    let after: string | null = null;
+    const operations: Operation[] = [];
+    for (;;) {
+      const items = await this.#engine.scan(CONTENT, after, SCAN_PAGE);
+      for (const { key } of items) {
+        const end = key.indexOf(":", CONTENT.length);
+        const id = key.slice(CONTENT.length, end < 0 ? undefined : end);
+        if (!this.#records.has(id)) operations.push({ kind: "delete", key });
+      }
+      if (items.length < SCAN_PAGE) break;
+      after = items.at(-1)!.key;
+    }
+    if (operations.length > 0) await this.#engine.commit(operations, "lazy");
+  }
+}

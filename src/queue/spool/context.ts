@@ -1,0 +1,88 @@
+/**
+ * What the parts of one open spool share.
+ */
+
+import { messageOf, ResourceError, systemCode } from "../../errors.ts";
+import type { Clock, Files, Millis, Random } from "../../runtime.ts";
+import type { EngineLog } from "../engine.ts";
+import type { Crc32, Segment, SegmentReader } from "./segment.ts";
+import type { Slots } from "./slots.ts";
+
+export interface SpoolTuning {
+  /** A segment that is longer gets no more records. */
+  readonly segmentBytes: number;
+  /** Lazy operations are durable after so long at the latest. */
+  readonly lazyDelay: Millis;
+  /** Lazy operations that failed are tried again after so long. */
+  readonly retryDelay: Millis;
+  /** So much is written between two checkpoints, at least. */
+  readonly checkpointBytes: number;
+  /** Compaction starts when so much is dead, and more than lives. */
+  readonly compactBytes: number;
+  /** Open files of sealed segments. */
+  readonly openSegments: number;
+}
+
+export const DEFAULT_TUNING: SpoolTuning = {
+  segmentBytes: 64 * 1024 * 1024,
+  lazyDelay: 100,
+  retryDelay: 1000,
+  checkpointBytes: 64 * 1024 * 1024,
+  compactBytes: 64 * 1024 * 1024,
+  openSegments: 8,
+};
+
+export interface SpoolContext {
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crc32: Crc32;
+  readonly log: EngineLog;
+  readonly tuning: SpoolTuning;
+  /** The shard's folder; large/ and corrupt/ are in it. */
+  readonly folder: string;
+  readonly shard: number;
+  readonly slots: Slots;
+  readonly reader: SegmentReader;
+  /** By number; the active one is the last. */
+  readonly segments: Segment[];
+}
+
+export function resourceError(caught: unknown, what: string): ResourceError {
+  if (caught instanceof ResourceError) return caught;
+  return new ResourceError(systemCode(caught) || "EIO", `${what}: ${messageOf(caught)}`);
+}
+
+/** Makes a folder that may be there already; true: it is new. */
+export async function ensureFolder(files: Files, path: string): Promise<boolean> {
+  try {
+    await files.makeFolder(path, 0o700);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Writes a new file and makes it durable; its name is durable after syncFolder. */
+export async function writeFile(files: Files, path: string, pieces: readonly Uint8Array[]): Promise<void> {
+  const file = await files.open(path, "write", 0o600);
+  try {
+    await file.write(pieces, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Puts bytes into corrupt/ for the operator. */
+export async function setAside(context: SpoolContext, name: string, bytes: Uint8Array): Promise<void> {
+  const folder = `${context.folder}/corrupt`;
+  try {
+    await ensureFolder(context.files, folder);
+    await writeFile(context.files, `${folder}/${name}`, [bytes]);
+    await context.files.syncFolder(folder);
+  } catch (error) {
+    context.log.error(`cannot save damaged queue data as ${folder}/${name}: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * Work in the background of the spool, one thing at a time and a bounded step at each turn of the event loop:
+ *   - segments in which nothing lives are removed, oldest first and each durably before the next: a segment outlives
+ *     every older one, so that its deletions stand as long as what they delete;
+ *   - a checkpoint is written when enough was written since the last;
+ *   - the oldest segment is compacted (what lives in it is written again) when more is dead than lives.
+ * Failures are left for the next time: nothing here is needed for safety.
+ */
+
+import { messageOf } from "../../errors.ts";
+import type { Operation } from "../engine.ts";
+import { type Position, writeCheckpoint } from "./checkpoint.ts";
+import type { SpoolContext } from "./context.ts";
+import { removeLarge } from "./large.ts";
+import { readBulk } from "./read-bulk.ts";
+import type { Segment } from "./segment.ts";
+import type { Slot } from "./slots.ts";
+import type { Writer } from "./writer.ts";
+
+/** Index entries looked at, and bytes copied, in one step. */
+const LOOK_STEP = 5000;
+const COPY_STEP = 1024 * 1024;
+/** Segments beyond what their living bytes need, before they are compacted. */
+const SPARE_SEGMENTS = 32;
+
+export class Housekeeper {
+  readonly #context: SpoolContext;
+  readonly #writer: Writer;
+  #sinceCheckpoint = 0;
+  #checkpointSize = 0;
+  #running: Promise<void> | null = null;
+  #again = false;
+  #closing = false;
+
+  constructor(context: SpoolContext, writer: Writer) {
+    this.#context = context;
+    this.#writer = writer;
+  }
+
+  /** After a batch. */
+  written(bytes: number): void {
+    this.#sinceCheckpoint += bytes;
+    const { slots, segments, tuning } = this.#context;
+    const dropped = slots.takeDropped();
+    for (const name of dropped) void removeLarge(this.#context, name);
+    const oldest = segments[0];
+    const work = this.#sinceCheckpoint >= tuning.checkpointBytes ||
+      segments.length > 1 && oldest !== undefined && (oldest.live === 0 || segments.length > SPARE_SEGMENTS);
+    if (work) this.wake();
+  }
+
+  wake(): void {
+    if (this.#closing) return;
+    this.#again = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  /** Ends the work and writes the last checkpoint. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#running;
+    if (this.#sinceCheckpoint > 0) await this.#checkpoint();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again && !this.#closing) {
+      this.#again = false;
+      try {
+        await this.#removeDead();
+        if (this.#checkpointDue()) await this.#checkpoint();
+        if (this.#compactionDue() && await this.#compact(this.#context.segments[0]!)) this.#again = true;
+      } catch (error) {
+        this.#context.log.warn(`queue housekeeping: ${messageOf(error)}`);
+      }
+    }
+  }
+
+  async #removeDead(): Promise<void> {
+    const { segments, files, folder, reader } = this.#context;
+    for (;;) {
+      const oldest = segments[0];
+      // The newest one keeps the epoch.
+      if (oldest === undefined || segments.length < 2 || oldest.live > 0 || oldest === this.#writer.active) return;
+      segments.shift();
+      await reader.release(oldest);
+      await files.remove(`${folder}/${oldest.name}`);
+      await files.syncFolder(folder);
+    }
+  }
+
+  #checkpointDue(): boolean {
+    return this.#sinceCheckpoint >= Math.max(this.#context.tuning.checkpointBytes, 2 * this.#checkpointSize);
+  }
+
+  async #checkpoint(): Promise<void> {
+    const newest = this.#context.segments.at(-1);
+    if (newest === undefined) return;
+    const position: Position = { segment: newest.number, offset: newest.size, epoch: this.#writer.epoch };
+    const written = this.#sinceCheckpoint;
+    const size = await writeCheckpoint(this.#context, position);
+    if (size !== null) this.#checkpointSize = size;
+    this.#sinceCheckpoint -= written;
+  }
+
+  #compactionDue(): boolean {
+    const { segments, tuning } = this.#context;
+    if (segments.length < 2 || segments[0] === this.#writer.active) return false;
+    let live = 0;
+    let total = 0;
+    for (const segment of segments) {
+      live += segment.liveBytes;
+      total += segment.size;
+    }
+    if (segments.length > SPARE_SEGMENTS + 2 * Math.ceil(live / tuning.segmentBytes)) return true;
+    return total - live > Math.max(live, tuning.compactBytes);
+  }
+
+  /** True: nothing lives in the segment any more. */
+  async #compact(segment: Segment): Promise<boolean> {
+    let operations: Operation[] = [];
+    let copied: Slot[] = [];
+    let bytes = 0;
+    let looked = 0;
+    for (const [key, slot] of this.#context.slots.map) {
+      if (this.#closing) return false;
+      if (++looked % LOOK_STEP === 0) await new Promise<void>((resolve) => this.#context.clock.soon(resolve));
+      if (slot.segment !== segment) continue;
+      const operation = await this.#copyOf(key, slot);
+      if (operation === null) continue;
+      operations.push(operation);
+      copied.push(slot);
+      bytes += slot.bytes;
+      if (bytes < COPY_STEP) continue;
+      await this.#writer.copy(operations, copied);
+      operations = [];
+      copied = [];
+      bytes = 0;
+    }
+    if (operations.length > 0) await this.#writer.copy(operations, copied);
+    return segment.live === 0;
+  }
+
+  async #copyOf(key: string, slot: Slot): Promise<Operation | null> {
+    if (slot.text !== null) return { kind: "put", key, value: slot.text };
+    if (slot.file !== null) return { kind: "put", key, value: { file: slot.file, size: slot.length } };
+    try {
+      return { kind: "put", key, value: [await readBulk(this.#context, slot, 0, slot.length)] };
+    } catch (error) {
+      // It stays where it is: the damage is reported when the message is read.
+      if (this.#context.slots.map.get(key) === slot) {
+        this.#context.log.warn(`queue data of ${key} cannot be moved: ${messageOf(error)}`);
+      }
+      return null;
+    }
+  }
+}

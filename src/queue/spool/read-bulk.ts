@@ -1,0 +1,84 @@
+/**
+ * Reads part of a bulk value from its segment. Every fragment that it touches is checked.
+ * Throws ResourceError: EIO when the bytes are damaged, else the system's code.
+ */
+
+import { ResourceError } from "../../errors.ts";
+import { resourceError, type SpoolContext } from "./context.ts";
+import { BLOCK, FRAGMENT_HEAD, soundFragment } from "./framing.ts";
+import type { Slot } from "./slots.ts";
+
+/** Every fragment of a record but its last fills its block. */
+interface Place {
+  /** Of the fragment's head, in the file. */
+  position: number;
+  /** Of its first byte, in the record. */
+  start: number;
+}
+
+function next(place: Place): void {
+  place.start += BLOCK - place.position % BLOCK - FRAGMENT_HEAD;
+  place.position += BLOCK - place.position % BLOCK;
+}
+
+function roomEnd(place: Place): number {
+  return place.start + BLOCK - place.position % BLOCK - FRAGMENT_HEAD;
+}
+
+export async function readBulk(
+  context: SpoolContext,
+  slot: Slot,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const from = slot.start + offset;
+  const to = Math.min(from + length, slot.start + slot.length);
+  if (from >= to) return new Uint8Array(0);
+  const place: Place = { position: slot.offset, start: 0 };
+  while (roomEnd(place) <= from) next(place);
+  const first = { ...place };
+  while (roomEnd(place) < to) next(place);
+  // The last fragment may be longer than what is asked of it; its whole is needed for the check.
+  const lastEnd = place.position + BLOCK - place.position % BLOCK;
+  const wanted = place.position + FRAGMENT_HEAD + to - place.start;
+  let end = slot.start + slot.length === to ? wanted : lastEnd;
+  for (;;) {
+    const bytes = new Uint8Array(end - first.position);
+    try {
+      const got = await context.reader.read(slot.segment, bytes, first.position);
+      const found = gather(context, slot, bytes.subarray(0, got), first, from, to);
+      if (found !== null) return found;
+    } catch (error) {
+      throw resourceError(error, "queue file read");
+    }
+    if (end === lastEnd) break;
+    end = lastEnd;
+  }
+  throw new ResourceError("EIO", `damaged queue data in ${slot.segment.name} at ${slot.offset}`);
+}
+
+/** The bytes [from, to) of the record out of the fragments in `bytes`; null: one is damaged or not all there. */
+function gather(
+  context: SpoolContext,
+  slot: Slot,
+  bytes: Uint8Array,
+  first: Place,
+  from: number,
+  to: number,
+): Uint8Array | null {
+  const place = { ...first };
+  const result = new Uint8Array(to - from);
+  while (place.start < to) {
+    const at = place.position - first.position;
+    const blockEnd = at + BLOCK - place.position % BLOCK;
+    const length = soundFragment(context.crc32, slot.segment.seeds, bytes, at, Math.min(blockEnd, bytes.length));
+    if (length < 0) return null;
+    const begin = Math.max(from, place.start);
+    const end = Math.min(to, place.start + length);
+    const fragment = at + FRAGMENT_HEAD - place.start;
+    if (end > begin) result.set(bytes.subarray(fragment + begin, fragment + end), begin - from);
+    if (place.start + length < Math.min(to, roomEnd(place))) return null;
+    next(place);
+  }
+  return result;
+}

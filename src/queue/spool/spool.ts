@@ -1,0 +1,161 @@
+/**
+ * The spool: the queue in a local folder, one append-only log for each shard.
+ *   <folder>/shard-<n>/{lock, checkpoint, <segments>, large/, corrupt/}
+ *   opening: lock -> recovery (checkpoint + log) -> open --close()--> closed (last checkpoint)
+ * An acknowledged commit survives a power cut at any moment. Opening throws ConfigError when another process has the
+ * shard or its format is newer, ResourceError when the folder cannot be read; see writer.ts for a disk that fails.
+ */
+
+import { ResourceError } from "../../errors.ts";
+import { latin1Encode } from "../../latin1.ts";
+import type { Runtime } from "../../runtime.ts";
+import type { Durability, EngineLog, Item, LargeWriter, Operation, QueueEngine } from "../engine.ts";
+import {
+  DEFAULT_TUNING,
+  ensureFolder,
+  resourceError,
+  setAside,
+  type SpoolContext,
+  type SpoolTuning,
+} from "./context.ts";
+import { Housekeeper } from "./housekeeping.ts";
+import { openLarge, prepareLarge, readLarge } from "./large.ts";
+import { type FolderLock, lockFolder } from "./lock.ts";
+import { readBulk } from "./read-bulk.ts";
+import { recover, type Recovered } from "./recovery.ts";
+import { SegmentReader } from "./segment.ts";
+import { Slots } from "./slots.ts";
+import { Writer } from "./writer.ts";
+
+export type { SpoolTuning } from "./context.ts";
+
+export interface SpoolOptions {
+  readonly runtime: Runtime;
+  readonly log: EngineLog;
+  readonly folder: string;
+  readonly shard: number;
+  readonly tuning: Partial<SpoolTuning>;
+}
+
+class SpoolEngine implements QueueEngine {
+  readonly kind = "spool";
+  readonly #context: SpoolContext;
+  readonly #lock: FolderLock;
+  readonly #writer: Writer;
+  readonly #housekeeper: Housekeeper;
+  #closed: Promise<void> | null = null;
+
+  constructor(context: SpoolContext, lock: FolderLock, recovered: Recovered) {
+    this.#context = context;
+    this.#lock = lock;
+    const { epoch, number } = recovered;
+    this.#writer = new Writer(context, epoch, number, (bytes) => this.#housekeeper.written(bytes));
+    this.#housekeeper = new Housekeeper(context, this.#writer);
+  }
+
+  get epoch(): number {
+    return this.#writer.epoch;
+  }
+
+  async start(): Promise<void> {
+    await this.#writer.announce();
+    this.#housekeeper.wake();
+  }
+
+  commit(operations: readonly Operation[], durability: Durability): Promise<void> {
+    return this.#writer.commit(operations, durability);
+  }
+
+  scan(prefix: string, after: string | null, limit: number): Promise<readonly Item[]> {
+    const { map, sorted } = this.#context.slots;
+    let index = sorted.startOf(map.keys(), prefix, after);
+    const keys = sorted.list();
+    const items: Item[] = [];
+    for (; index < keys.length && items.length < limit; index++) {
+      const key = keys[index]!;
+      const slot = map.get(key);
+      if (slot !== undefined) items.push({ key, size: slot.length, text: slot.text });
+    }
+    if (items.length > 0) sorted.pageEndedAt(items.at(-1)!.key, index);
+    return Promise.resolve(items);
+  }
+
+  async readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
+    const slot = this.#context.slots.map.get(key);
+    if (slot === undefined) throw new ResourceError("ENOENT", `${key} is not in the queue`);
+    if (slot.text !== null) return latin1Encode(slot.text).subarray(offset, offset + length);
+    if (slot.file === null) return readBulk(this.#context, slot, offset, length);
+    const into = new Uint8Array(Math.max(0, Math.min(length, slot.length - offset)));
+    try {
+      const got = await readLarge(this.#context, slot.file, into, offset);
+      if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`);
+      return into;
+    } catch (error) {
+      throw resourceError(error, "queue file read");
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#writer.sync();
+  }
+
+  large(name: string): Promise<LargeWriter> {
+    return openLarge(this.#context, name);
+  }
+
+  setAside(name: string, bytes: Uint8Array): Promise<void> {
+    return setAside(this.#context, name, bytes);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#writer.sync();
+      await this.#housekeeper.close();
+      await this.#writer.close();
+    } finally {
+      for (const segment of this.#context.segments) await this.#context.reader.release(segment);
+      await this.#lock.release();
+    }
+  }
+}
+
+export async function openSpool(options: SpoolOptions): Promise<QueueEngine> {
+  const { runtime, log, folder, shard } = options;
+  const files = runtime.files;
+  if (files === null) throw new ResourceError("ENOSYS", "this runtime has no files; choose another queue_storage");
+  const path = `${folder}/shard-${shard}`;
+  let lock: FolderLock | null = null;
+  try {
+    if (await ensureFolder(files, path)) await files.syncFolder(folder);
+    const tuning = { ...DEFAULT_TUNING, ...options.tuning };
+    lock = await lockFolder(files, runtime.network, path, shard);
+    const context: SpoolContext = {
+      files,
+      clock: runtime.clock,
+      random: runtime.random,
+      crc32: (bytes, former) => runtime.crc32(bytes, former),
+      log,
+      tuning,
+      folder: path,
+      shard,
+      slots: new Slots(),
+      reader: new SegmentReader(files, path, tuning.openSegments),
+      segments: [],
+    };
+    const recovered = await recover(context);
+    await prepareLarge(context);
+    await files.syncFolder(path);
+    const engine = new SpoolEngine(context, lock, recovered);
+    await engine.start();
+    return engine;
+  } catch (error) {
+    await lock?.release();
+    if (error instanceof Error && error.name === "ConfigError") throw error;
+    throw resourceError(error, `cannot open the queue in ${folder}`);
+  }
+}

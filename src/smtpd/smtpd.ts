@@ -1,0 +1,201 @@
+/**
+ * The smtpd(8) service: one for each line of master.cf that runs smtpd. Accepts sockets, makes a Session of each, and
+ * holds what all sessions of the service share. Refuses to start (ConfigError) without relay control.
+ */
+
+import type { Cleanup } from "../cleanup/cleanup.ts";
+import type { Config } from "../config/config.ts";
+import type { Resolver } from "../dns/dns.ts";
+import { systemCode } from "../errors.ts";
+import type { Log, Logger } from "../log.ts";
+import type { LookupTable } from "../maps/map.ts";
+import { matchAddress, type MatchList, parseMatchList } from "../match-list.ts";
+import type { Committed } from "../queue/store.ts";
+import { type Reply, REPLY, replyText } from "../reply.ts";
+import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
+import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
+import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
+import { Engine } from "./engine/server.ts";
+import { PeerNames, UNKNOWN } from "./peer.ts";
+import { Session } from "./session.ts";
+import { Stages } from "./stages.ts";
+import type { SyntaxOptions } from "./transaction.ts";
+
+export interface SmtpdServices {
+  readonly runtime: Runtime;
+  readonly config: Config;
+  readonly log: Log;
+  readonly cleanup: Cleanup;
+  readonly classes: AddressClasses;
+  readonly resolver: Resolver;
+  readonly openTable: (table: string) => LookupTable;
+  /** A message is durable in the queue. */
+  readonly queued: (committed: Committed) => void;
+  /** Sessions at most (master.cf maxproc); 0: no limit. */
+  readonly sessionLimit: number;
+}
+
+const DISK_CHECK_EVERY: Millis = 1_000;
+
+export class Smtpd {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly cleanup: Cleanup;
+  readonly stages: Stages;
+  readonly syntax: SyntaxOptions;
+  readonly keywords: readonly string[];
+  readonly noop: ReadonlySet<string>;
+  readonly forbidden: ReadonlySet<string>;
+  readonly #services: SmtpdServices;
+  readonly #engine: Engine;
+  readonly #peers: PeerNames;
+  readonly #ownClients: (address: string) => boolean;
+  readonly #slots: number[] = [];
+  #slotsMade = 0;
+  #draining = false;
+  #freeBytes = Number.POSITIVE_INFINITY;
+  #diskTimer: Timer | null = null;
+
+  constructor(services: SmtpdServices) {
+    const { config, runtime } = services;
+    this.#services = services;
+    this.config = config;
+    this.clock = runtime.clock;
+    this.logger = services.log.service("smtpd");
+    this.cleanup = services.cleanup;
+    const networks = { runtime, parents: false, addresses: true, place: "mynetworks" };
+    const myNetworks = parseMatchList(config.mynetworks, networks);
+    this.stages = new Stages({
+      config,
+      classes: services.classes,
+      myNetworks,
+      open: services.openTable,
+    });
+    this.#ownClients = localClients(config, services, myNetworks);
+    const discarded = new Set(config.smtpd_discard_ehlo_keywords.map((word) => word.toUpperCase()));
+    this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: discarded.has("DSN") };
+    this.keywords = ehloKeywords(config).filter((line) => !discarded.has(line.split(" ")[0] as string));
+    this.noop = upperSet(config.smtpd_noop_commands);
+    this.forbidden = upperSet(config.smtpd_forbidden_commands);
+    this.#peers = new PeerNames(services.resolver, this.clock);
+    this.#engine = new Engine({
+      timeout: config.smtpd_timeout,
+      lineLengthLimit: config.line_length_limit,
+      lenientEndOfData: config.smtpd_forbid_bare_newline === "no",
+      replaceStrayCr: config.cleanup_replace_stray_cr_lf,
+    }, this.clock);
+    this.#watchDisk();
+  }
+
+  get sessions(): number {
+    return this.#engine.size;
+  }
+
+  accept(socket: Socket): void {
+    const peer = {
+      address: plainAddress(socket.remoteAddress ?? ""),
+      port: socket.remotePort ?? 0,
+      localAddress: plainAddress(socket.localAddress ?? ""),
+      localPort: socket.localPort ?? 0,
+    };
+    if (peer.address === "") return void socket.destroy();
+    this.#engine.connect(socket, new Session(this, peer, this.#slots.pop() ?? ++this.#slotsMade));
+  }
+
+  /** A session's slot is free again. */
+  gone(slot: number): void {
+    this.#slots.push(slot);
+  }
+
+  queued(committed: Committed): void {
+    this.#services.queued(committed);
+  }
+
+  peerName(address: string): string | Promise<string> {
+    return this.config.smtpd_peername_lookup ? this.#peers.of(address) : UNKNOWN;
+  }
+
+  rewrite(address: string): string {
+    return rewriteAddress(address, this.config);
+  }
+
+  /** Whether missing headers are added for that client (local_header_rewrite_clients). */
+  completesFor(address: string): boolean {
+    return this.#ownClients(address);
+  }
+
+  refuseConnection(): Reply | null {
+    if (this.#draining) return REPLY.shuttingDown(this.config.myhostname);
+    const limit = this.#services.sessionLimit;
+    return limit > 0 && this.#engine.size > limit ? REPLY.tooManyConnections(this.config.myhostname) : null;
+  }
+
+  /** queue_minfree, and room for 1.5 times message_size_limit, as smtpd(8) wants. */
+  diskFull(size: number): boolean {
+    const { queue_minfree: least, message_size_limit: limit } = this.config;
+    const free = this.#freeBytes;
+    return least >= free || size >= free || limit >= free / 1.5;
+  }
+
+  /** Sessions between messages end now, the others when their message is done or the time is over. */
+  async drain(within: Millis): Promise<void> {
+    this.#draining = true;
+    this.#diskTimer?.cancel();
+    const text = replyText(REPLY.shuttingDown(this.config.myhostname));
+    for (const end = this.clock.monotonic() + within; this.#engine.size > 0;) {
+      const over = this.clock.monotonic() >= end;
+      this.#engine.dismissAll(text, !over);
+      if (over) break;
+      await new Promise<void>((resolve) => void this.clock.after(20, resolve));
+    }
+  }
+
+  #watchDisk(): void {
+    const { files } = this.#services.runtime;
+    if (files === null) return;
+    const look = (): void => {
+      files.free(this.config.queue_directory).then(
+        (bytes) => this.#freeBytes = bytes,
+        (caught: unknown) => {
+          if (systemCode(caught) !== "ENOENT") this.#freeBytes = 0;
+        },
+      ).finally(() => {
+        if (!this.#draining) this.#diskTimer = this.clock.after(DISK_CHECK_EVERY, look);
+      });
+    };
+    look();
+  }
+}
+
+/** smtpd_peername etc. see IPv4 clients of a dual-stack socket by their IPv4 address. */
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+}
+
+function upperSet(words: readonly string[]): ReadonlySet<string> {
+  return new Set(words.map((word) => word.toUpperCase()));
+}
+
+function ehloKeywords(config: Config): string[] {
+  const size = config.message_size_limit > 0 ? `SIZE ${config.message_size_limit}` : "SIZE";
+  const verify = config.disable_vrfy_command ? [] : ["VRFY"];
+  return ["PIPELINING", size, ...verify, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"];
+}
+
+/** local_header_rewrite_clients: permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated. */
+function localClients(
+  config: Config,
+  services: SmtpdServices,
+  myNetworks: MatchList,
+): (address: string) => boolean {
+  const words = config.local_header_rewrite_clients;
+  const interfaces = services.classes.ownAddresses;
+  const inNetworks = (address: string): boolean => {
+    const answer = matchAddress(myNetworks, address);
+    return !(answer instanceof Promise) && answer.kind === "found";
+  };
+  return (address) =>
+    (words.includes("permit_inet_interfaces") && interfaces.has(address)) ||
+    (words.includes("permit_mynetworks") && inNetworks(address));
+}

@@ -1,0 +1,142 @@
+/**
+ * MAIL FROM and RCPT TO as values (RFC 5321 §4.1.1.2-3, RFC 1870, RFC 6152, RFC 3461): address and parameters, or the
+ * reply that refuses them. No I/O.
+ */
+
+import { decodeXtext, parseEnvelopeAddress } from "../address.ts";
+import type { Notify } from "../envelope.ts";
+import { type Reply, REPLY } from "../reply.ts";
+import type { Word } from "./engine/commands.ts";
+
+export interface MailCommand {
+  readonly sender: string;
+  readonly encoding: "7bit" | "8bit" | "";
+  /** SIZE= in bytes, 0 when not given. */
+  readonly size: number;
+  readonly ret: "full" | "hdrs" | "";
+  readonly envid: string;
+}
+
+export interface RcptCommand {
+  readonly recipient: string;
+  /** Source route, which permit_auth_destination does not trust. */
+  readonly routed: boolean;
+  readonly originalRecipient: string;
+  readonly notify: Notify;
+}
+
+export interface Refusal {
+  readonly refused: Reply;
+  /** Postfix warns "Illegal address syntax" for these. */
+  readonly illegalAddress: boolean;
+}
+
+export interface SyntaxOptions {
+  /** strict_rfc821_envelopes */
+  readonly strict: boolean;
+  /** DSN is among smtpd_discard_ehlo_keywords. */
+  readonly noDsn: boolean;
+}
+
+const refuse = (refused: Reply, illegalAddress = false): Refusal => ({ refused, illegalAddress });
+
+export function isRefusal<T extends object>(value: T | Refusal): value is Refusal {
+  return "refused" in value;
+}
+
+/** What must come right after MAIL or RCPT. */
+function hasForm(words: readonly Word[], keyword: string): boolean {
+  return words.length >= 3 && words[1]?.text.toLowerCase() === keyword;
+}
+
+/** Largest number of bytes that a file can have: off_t. */
+const LARGEST = 2 ** 63;
+
+export function parseMail(words: readonly Word[], options: SyntaxOptions): MailCommand | Refusal {
+  if (!hasForm(words, "from:")) return refuse(REPLY.mailSyntax);
+  const word = words[2] as Word;
+  if (word.bad) return refuse(REPLY.badSender);
+  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  if (parsed === null) return refuse(REPLY.badSender, true);
+  let command: MailCommand = { sender: parsed.address, encoding: "", size: 0, ret: "", envid: "" };
+  for (const { text } of words.slice(3)) {
+    const changed = mailOption(command, text, options);
+    if (isRefusal(changed)) return changed;
+    command = changed;
+  }
+  return command;
+}
+
+function mailOption(command: MailCommand, text: string, options: SyntaxOptions): MailCommand | Refusal {
+  const upper = text.toUpperCase();
+  const value = text.slice(text.indexOf("=") + 1);
+  if (upper === "BODY=8BITMIME") return { ...command, encoding: "8bit" };
+  if (upper === "BODY=7BIT") return { ...command, encoding: "7bit" };
+  if (upper.startsWith("SIZE=")) {
+    if (!/^\d+$/.test(value)) return refuse(REPLY.badSize);
+    const size = Number(value);
+    return size >= LARGEST ? refuse(REPLY.sizeOverflow) : { ...command, size };
+  }
+  // RFC 4954 §5: without SASL the identity counts for nothing.
+  if (upper.startsWith("AUTH=")) return command;
+  if (options.noDsn) return refuse(REPLY.unsupportedOption(text));
+  if (upper.startsWith("ENVID=")) {
+    const envid = decodeXtext(value);
+    const good = command.envid === "" && envid !== null && /^[\x20-\x7e]+$/.test(envid);
+    return good ? { ...command, envid } : refuse(REPLY.badEnvid);
+  }
+  if (upper.startsWith("RET=")) {
+    const ret = upper === "RET=FULL" ? "full" : upper === "RET=HDRS" ? "hdrs" : "";
+    return command.ret !== "" || ret === "" ? refuse(REPLY.badRet) : { ...command, ret };
+  }
+  return refuse(REPLY.unsupportedOption(text));
+}
+
+export function parseRcpt(words: readonly Word[], options: SyntaxOptions): RcptCommand | Refusal {
+  if (!hasForm(words, "to:")) return refuse(REPLY.recipientSyntax);
+  const word = words[2] as Word;
+  if (word.bad) return refuse(REPLY.badRecipient);
+  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  if (parsed === null || parsed.address === "" || parsed.address === '""') return refuse(REPLY.badRecipient, true);
+  let command: RcptCommand = {
+    recipient: parsed.address,
+    routed: parsed.routed,
+    originalRecipient: "",
+    notify: [],
+  };
+  for (const { text } of words.slice(3)) {
+    const changed = rcptOption(command, text, options);
+    if (isRefusal(changed)) return changed;
+    command = changed;
+  }
+  return command;
+}
+
+function rcptOption(command: RcptCommand, text: string, options: SyntaxOptions): RcptCommand | Refusal {
+  const upper = text.toUpperCase();
+  const value = text.slice(text.indexOf("=") + 1);
+  if (!options.noDsn && upper.startsWith("NOTIFY=")) {
+    const notify = parseNotify(value);
+    return notify === null || command.notify.length > 0 ? refuse(REPLY.badNotify) : { ...command, notify };
+  }
+  if (!options.noDsn && upper.startsWith("ORCPT=")) {
+    const split = value.indexOf(";");
+    const decoded = split > 0 ? decodeXtext(value.slice(split + 1)) : null;
+    if (decoded === null || decoded === "" || command.originalRecipient !== "") return refuse(REPLY.badOrcpt);
+    return { ...command, originalRecipient: `${value.slice(0, split)};${decoded}` };
+  }
+  return refuse(REPLY.unsupportedOption(text));
+}
+
+/** RFC 3461 §4.1: NEVER stands alone. */
+export function parseNotify(value: string): Notify | null {
+  const words = value.toLowerCase().split(",");
+  const known = ["never", "success", "failure", "delay"] as const;
+  const notify: (typeof known)[number][] = [];
+  for (const word of words) {
+    const found = known.find((name) => name === word);
+    if (found === undefined) return null;
+    if (!notify.includes(found)) notify.push(found);
+  }
+  return notify.includes("never") && notify.length > 1 ? null : notify;
+}

@@ -1,0 +1,178 @@
+/**
+ * A disk that fails: writes, syncs, new files. What was not stored is rejected, what was acknowledged stays, a segment
+ * that failed is never written again, and all goes on when the disk works again, without a restart.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import process from "node:process";
+import { crc32 } from "node:zlib";
+import { systemCode } from "../../../src/errors.ts";
+import { openQueue } from "../../../src/queue/open.ts";
+import type { QueueStore } from "../../../src/queue/store.ts";
+import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
+import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
+
+const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);
+const firstSeed = Number(process.env.POSTRIDER_TEST_SEED ?? Date.now() % 1_000_000);
+
+interface Bed {
+  readonly disk: SimulatedDisk;
+  readonly reports: string[];
+  open(disk?: SimulatedDisk): Promise<QueueStore>;
+}
+
+function makeBed(seed: number, tuning = {}): Bed {
+  const random = new Seeded(seed);
+  const disk = new SimulatedDisk(random);
+  const reports: string[] = [];
+  const note = (text: string): void => void reports.push(text);
+  return {
+    disk,
+    reports,
+    open: (on = disk) =>
+      openQueue("fs:/queue", {
+        runtime: simulatedRuntime(on, random, crc32),
+        tuning: { lazyDelay: 5, retryDelay: 5, ...tuning },
+        log: { warn: note, error: note },
+      }),
+  };
+}
+
+const one = (store: QueueStore, seed: number, size = 3000): Promise<string> =>
+  accept(store, pattern(size, seed), envelopeOf(seed, "a@b")).then(({ id }) => id);
+
+async function mustHold(store: QueueStore, ids: ReadonlyMap<string, number>, size = 3000): Promise<void> {
+  for (const [id, seed] of ids) {
+    assert.notEqual(store.get(id), null, `${id} is there`);
+    assert.deepEqual(await contentOf(store, id), pattern(size, seed));
+  }
+}
+
+const isLog = (path: string): boolean => path.endsWith(".log");
+
+describe("spool on a disk that fails", () => {
+  for (const [operation, code] of [["write", "ENOSPC"], ["write", "EIO"], ["sync", "EIO"]] as const) {
+    it(`one failed ${operation} (${code}): the batch goes to a new segment, nobody notices`, async () => {
+      const bed = makeBed(1);
+      const store = await bed.open();
+      const ids = new Map([[await one(store, 1), 1]]);
+      bed.disk.fault = (now, path) => now === operation && isLog(path) && bed.disk.failed.size === 0 ? code : null;
+      for (let seed = 2; seed < 6; seed++) ids.set(await one(store, seed), seed);
+      assert.equal(bed.disk.failed.size, 1);
+      assert.deepEqual(bed.disk.violations, []);
+      await mustHold(store, ids);
+      bed.disk.cut();
+      await mustHold(await bed.open(bed.disk.afterCut()), ids);
+    });
+  }
+
+  it("a full disk rejects with ENOSPC; when space is back, mail is taken again and lazy changes were kept", async () => {
+    const bed = makeBed(2);
+    const store = await bed.open();
+    const ids = new Map([[await one(store, 1), 1], [await one(store, 2), 2]]);
+    const [first] = [...ids.keys()];
+    let full = true;
+    bed.disk.fault = (operation, path) => full && operation === "write" && isLog(path) ? "ENOSPC" : null;
+    for (let i = 0; i < 5; i++) {
+      await assert.rejects(one(store, 9), (error) => systemCode(error) === "ENOSPC");
+    }
+    await store.mark(first!, { done: [0], deferred: [] }, "lazy");
+    await assert.rejects(store.hold([...ids.keys()][1]!), { name: "ResourceError" });
+    assert.equal(store.get([...ids.keys()][1]!)!.queue, "incoming", "a rejected hold has not happened");
+    await assert.rejects(store.sync(), { name: "ResourceError" });
+    assert.equal(store.count("incoming"), 1);
+    const logs = [...bed.disk.names.keys()].filter(isLog);
+    assert.ok(logs.length <= 2, `failed attempts leave no segments behind: ${logs.join()}`);
+    full = false;
+    ids.delete(first!);
+    ids.set(await one(store, 3), 3);
+    await store.sync();
+    await mustHold(store, ids);
+    bed.disk.cut();
+    const again = await bed.open(bed.disk.afterCut());
+    await mustHold(again, ids);
+    assert.equal(again.count("incoming"), 2, "nothing that was rejected is there");
+    assert.equal(again.count("hold"), 0);
+    assert.deepEqual(bed.reports.filter((text) => /takes (no )?mail/.test(text)).length, 2, bed.reports.join("\n"));
+  });
+
+  it("opening with a full disk works; reading does too", async () => {
+    const bed = makeBed(3);
+    let store = await bed.open();
+    const ids = new Map([[await one(store, 1), 1]]);
+    await store.close();
+    bed.disk.fault = (operation, path) =>
+      operation === "write" || operation === "open" && path.endsWith(".new") ? "ENOSPC" : null;
+    store = await bed.open();
+    await mustHold(store, ids);
+    await assert.rejects(one(store, 2), { name: "ResourceError", code: "ENOSPC" });
+    bed.disk.fault = () => null;
+    ids.set(await one(store, 3), 3);
+    await store.close();
+    await mustHold(await bed.open(), ids);
+  });
+
+  it("large messages: a failure while they come in or at their end leaves nothing", async () => {
+    const bed = makeBed(4);
+    const store = await bed.open();
+    for (const operation of ["open", "write", "sync", "syncFolder"]) {
+      bed.disk.fault = (now, path) => now === operation && path.includes("/large") ? "EIO" : null;
+      await assert.rejects(one(store, 1, 700_000), { name: "ResourceError", code: "EIO" });
+    }
+    bed.disk.fault = () => null;
+    const id = await one(store, 2, 700_000);
+    const inLarge = [...bed.disk.names.keys()].filter((path) => path.includes("/large/"));
+    assert.deepEqual(inLarge, [`/queue/shard-0/large/${id}`]);
+    bed.disk.cut();
+    await mustHold(await bed.open(bed.disk.afterCut()), new Map([[id, 2]]), 700_000);
+  });
+
+  it(`random failures, then a power cut (seeds from ${firstSeed})`, async () => {
+    for (let run = 0; run < 40 * scale; run++) await randomFailures(firstSeed + run);
+  });
+});
+
+async function randomFailures(seed: number): Promise<void> {
+  const random = new Seeded(seed);
+  const bed = makeBed(seed, { segmentBytes: 40_000, checkpointBytes: 30_000, compactBytes: 30_000 });
+  const store = await bed.open();
+  const ids = new Map<string, number>();
+  const gone = new Set<string>();
+  let trouble = 0;
+  bed.disk.fault = (operation, path) => {
+    if (operation === "read" || operation === "list" || operation === "stat" || random.below(100) >= trouble) {
+      return null;
+    }
+    return random.below(2) === 0 ? "ENOSPC" : "EIO";
+  };
+  for (let i = 0; i < 60; i++) {
+    if (i % 10 === 0) trouble = [0, 10, 60][random.below(3)]!;
+    try {
+      ids.set(await one(store, i), i);
+    } catch (error) {
+      assert.equal((error as Error).name, "ResourceError");
+    }
+    const [first] = ids.keys();
+    if (first === undefined || random.below(3) > 0) continue;
+    try {
+      if (await store.remove(first)) gone.add(first);
+    } catch (error) {
+      assert.equal((error as Error).name, "ResourceError");
+      assert.notEqual(store.get(first), null, "a rejected removal has not happened");
+      continue;
+    }
+    ids.delete(first);
+  }
+  trouble = 0;
+  await store.sync();
+  assert.deepEqual(bed.disk.violations, []);
+  const all = (on: QueueStore): string[] => [...on.list("incoming"), ...on.list("deferred"), ...on.list("hold")].sort();
+  assert.deepEqual(all(store), [...ids.keys()].sort(), `seed ${seed}`);
+  await mustHold(store, ids);
+  bed.disk.cut();
+  const again = await bed.open(bed.disk.afterCut());
+  await mustHold(again, ids);
+  for (const id of gone) assert.equal(again.get(id), null, `seed ${seed}: ${id} was removed and is back`);
+  assert.deepEqual(all(again), [...ids.keys()].sort(), `seed ${seed}: after the cut`);
+}

@@ -1,0 +1,110 @@
+/**
+ * The contract of a queue storage (contract.ts) for each storage, and what is the store's own.
+ */
+
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { currentRuntime } from "../../runtimes/select.ts";
+import { openDriver } from "../../src/queue/drivers.ts";
+import { MemoryEngine } from "../../src/queue/memory.ts";
+import { MessageStore } from "../../src/queue/message-store.ts";
+import { openQueue } from "../../src/queue/open.ts";
+import { accept, contentOf, contract, envelopeOf, pattern } from "./contract.ts";
+
+const runtime = await currentRuntime();
+const folder = mkdtempSync(join(tmpdir(), "postrider-queue-"));
+after(() => rmSync(folder, { recursive: true }));
+
+let number = 0;
+const newFolder = async (): Promise<string> => {
+  const path = join(folder, String(number++));
+  await runtime.files!.makeFolder(path, 0o700);
+  return path;
+};
+
+contract({
+  name: "memory",
+  keeps: false,
+  make: () => Promise.resolve({ open: () => openQueue("memory:", { runtime }) }),
+});
+
+contract({
+  name: "spool",
+  keeps: true,
+  make: async () => {
+    const path = await newFolder();
+    return { open: () => openQueue(`fs:${path}`, { runtime }) };
+  },
+});
+
+contract({
+  name: "spool with small segments",
+  keeps: true,
+  make: async () => {
+    const path = await newFolder();
+    const tuning = { segmentBytes: 50_000, checkpointBytes: 30_000, compactBytes: 20_000 };
+    return { open: () => openQueue(path, { runtime, tuning, longQueueIds: true }) };
+  },
+});
+
+describe("store", () => {
+  const options = {
+    clock: runtime.clock,
+    longQueueIds: false,
+    node: 0,
+    shard: 0,
+    contentMemory: 10_000,
+  };
+  it("an entry that cannot be understood is in corrupt, and the rest flows", async () => {
+    const engine = new MemoryEngine(1);
+    const reported: string[] = [];
+    const log = { warn: () => {}, error: (text: string) => void reported.push(text) };
+    const store = new MessageStore(engine, { ...options, log });
+    const good = await accept(store, pattern(10), envelopeOf(1, "a@b"));
+    await engine.commit([
+      { kind: "put", key: "entry:BAD1", value: "nonsense" },
+      { kind: "put", key: "entry:BAD2", value: "1 I 1 1 10 0 0 0\n0\n{" },
+      { kind: "put", key: "entry:BAD3", value: '1 I 1 1 10 0 0 0\n[[5,"",""]]\n{"sender":"","recipients":[]}' },
+    ]);
+    const again = new MessageStore(engine, { ...options, log });
+    await again.load();
+    for (const id of ["BAD1", "BAD2", "BAD3"]) assert.deepEqual([again.get(id), again.activate(id)], [null, false]);
+    assert.equal(again.activate(good.id), true);
+    assert.deepEqual([...again.list("corrupt")].sort(), ["BAD1", "BAD2", "BAD3"]);
+    assert.equal(reported.length, 3);
+    assert.equal(await again.remove("BAD1"), true);
+    assert.equal(again.count("corrupt"), 2);
+  });
+  it("fresh contents in memory are bounded", async () => {
+    const store = new MessageStore(new MemoryEngine(1), { ...options, log: { warn: () => {}, error: () => {} } });
+    const entries = [];
+    for (let i = 0; i < 4; i++) entries.push(await accept(store, pattern(4000, i), envelopeOf(1, "a@b")));
+    assert.deepEqual(entries.map(({ id }) => store.pieces(id) !== null), [false, false, true, true]);
+    assert.deepEqual(await contentOf(store, entries[0]!.id), pattern(4000, 0));
+  });
+  it("chunks of a message that never came to be are dropped at the start", async () => {
+    const engine = new MemoryEngine(1);
+    await engine.commit([{ kind: "put", key: "content:ABCDEF0:0", value: [pattern(10)] }]);
+    await new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } }).load();
+    assert.deepEqual(await engine.scan("content:", null, 10), []);
+  });
+  it("unstorage's methods show the queue", async () => {
+    const log = { warn: () => {}, error: () => {} };
+    const driver = await openDriver(`fs:${await newFolder()}`, { runtime, log, shard: 0, tuning: {} });
+    const none = {};
+    await driver.setItemRaw!("entry:X", "text", none);
+    await driver.setItemRaw!("content:X", pattern(10), none);
+    assert.deepEqual(await driver.getKeys("entry:", none), ["entry:X"]);
+    assert.equal(await driver.getItem("entry:X"), "text");
+    assert.deepEqual(await driver.getItemRaw!("content:X", none), pattern(10));
+    await driver.removeItem!("entry:X", none);
+    assert.deepEqual([await driver.hasItem("entry:X", none), await driver.hasItem("content:X", none)], [false, true]);
+    await driver.dispose!();
+  });
+  it("an unknown storage is a ConfigError", async () => {
+    await assert.rejects(openQueue("gopher://x", { runtime }), { name: "ConfigError" });
+  });
+});
