@@ -2,8 +2,8 @@
  * Lists of domains, addresses and clients: mydestination, relay_domains, mynetworks, … Elements are tried in order
  * and the first that matches decides: `!` before it makes the answer "none". Elements: name, .name, address, [v6],
  * network/bits, /file (its content takes its place), type:table. Source: postconf(5) mynetworks, relay_domains,
- * parent_domain_matches_subdomains What cannot be read throws ConfigError, all faults of the list at once; a table that is
- * "unsure" makes the answer unsure.
+ * parent_domain_matches_subdomains. What cannot be read throws ConfigError, all faults of the list at once; a table
+ * that is "unsure" makes the answer unsure.
  */
 
 import { ConfigError, messageOf } from "./errors.ts";

@@ -8,8 +8,9 @@ import { unitOf } from "./kinds.ts";
 
 const HEAD = `# Parameters
 
-Generated from src/params.ts by \`node test/write-parameters.ts\`; a test fails when this page is stale. Meaning of values:
-postconf(5). Defaults follow Postfix 3.12; where the article of 2000 that Postrider implements has another one, it
+Generated from src/params.ts by \`node test/write-parameters.ts\`; a test fails when this page is stale.
+Meaning of the values: postconf(5). Defaults follow Postfix 3.12;
+where the article of 2000 that Postrider implements has another one, it
 stands behind "article:". A name that is not implemented is read and reported at start, and has no effect.
 Times without a unit have the unit in brackets.
 `;

@@ -11,6 +11,7 @@
 import type { Envelope, QueueId, Recipient } from "../envelope.ts";
 import type { Millis } from "../runtime.ts";
 import type { DueItem } from "./due-heap.ts";
+import { FieldReader } from "./field-reader.ts";
 import type { QueueEntry, QueueName, Waiting } from "./store.ts";
 
 export interface EntryParts {
@@ -46,9 +47,11 @@ const LETTERS = { incoming: "I", deferred: "D", hold: "H" } as const;
 const QUEUES: Readonly<Record<string, "incoming" | "deferred" | "hold">> = { I: "incoming", D: "deferred", H: "hold" };
 const VERSION = "1";
 
+const whole = (time: Millis): number => Math.max(0, Math.floor(time));
+
 function headOf(record: MessageRecord): string {
   const queue = record.queue === "active" || record.queue === "corrupt" ? record.origin : record.queue;
-  return `${VERSION} ${LETTERS[queue]} ${record.arrived} ${record.due} ${record.size} ` +
+  return `${VERSION} ${LETTERS[queue]} ${whole(record.arrived)} ${whole(record.due)} ${record.size} ` +
     `${record.attempts} ${record.warned ? 1 : 0} ${record.chunks}\n`;
 }
 
@@ -69,20 +72,19 @@ export function changedText(record: MessageRecord, waiting: readonly Waiting[] |
 
 /** Reads the first line; a record in the queue "corrupt" when it cannot be understood. */
 export function readRecord(id: QueueId, text: string): MessageRecord {
-  const end = text.indexOf("\n");
-  const fields = text.slice(0, Math.max(0, end)).split(" ");
-  const queue = QUEUES[fields[1] ?? ""];
   const record = new MessageRecord(id, "corrupt");
   record.text = text;
-  if (fields[0] !== VERSION || fields.length !== 8 || queue === undefined) return record;
-  record.arrived = Number(fields[2]);
-  record.due = Number(fields[3]);
-  record.size = Number(fields[4]);
-  record.attempts = Number(fields[5]);
-  record.warned = fields[6] === "1";
-  record.chunks = Number(fields[7]);
+  const queue = QUEUES[text[2] ?? ""];
+  if (text[0] !== VERSION || text[1] !== " " || queue === undefined || text[3] !== " ") return record;
+  const fields = new FieldReader(text, 4);
+  record.arrived = fields.number();
+  record.due = fields.number();
+  record.size = fields.number();
+  record.attempts = fields.number();
+  record.warned = fields.number() === 1;
+  record.chunks = fields.number();
   const sum = record.arrived + record.due + record.size + record.attempts + record.chunks;
-  if (!Number.isFinite(sum)) return record;
+  if (Number.isNaN(sum) || text[fields.at - 1] !== "\n") return record;
   record.queue = queue;
   record.origin = queue === "incoming" ? "incoming" : "deferred";
   return record;

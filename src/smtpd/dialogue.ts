@@ -11,6 +11,8 @@ export interface Answer {
   /** What the engine reads next. "chunk": `chunk` bytes of BDAT data. */
   readonly next: "command" | "data" | "chunk" | "close";
   readonly chunk?: number;
+  /** Where the chunk stands in its message: the first one begins the content, the last one ends it. */
+  readonly chunkIs?: "first" | "next" | "last" | "only";
   /** Waits this long before the text is written (smtpd_error_sleep_time). */
   readonly delay?: Millis;
 }

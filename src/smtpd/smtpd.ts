@@ -3,8 +3,9 @@
  * holds what all sessions of the service share. Refuses to start (ConfigError) without relay control.
  */
 
-import type { Cleanup } from "../cleanup/cleanup.ts";
+import type { Cleanup, CleanupMessage, Origin } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
+import type { Envelope } from "../envelope.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { systemCode } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
@@ -16,9 +17,11 @@ import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import { Engine } from "./engine/server.ts";
+import type { MessageSink, SessionHost } from "./host.ts";
 import { PeerNames, UNKNOWN } from "./peer.ts";
+import type { SessionFacts, Verdict } from "./restrictions.ts";
 import { Session } from "./session.ts";
-import { Stages } from "./stages.ts";
+import { type Stage, Stages } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
 
 export interface SmtpdServices {
@@ -37,17 +40,16 @@ export interface SmtpdServices {
 
 const DISK_CHECK_EVERY: Millis = 1_000;
 
-export class Smtpd {
+export class Smtpd implements SessionHost {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly cleanup: Cleanup;
-  readonly stages: Stages;
   readonly syntax: SyntaxOptions;
   readonly keywords: readonly string[];
   readonly noop: ReadonlySet<string>;
   readonly forbidden: ReadonlySet<string>;
   readonly #services: SmtpdServices;
+  readonly #stages: Stages;
   readonly #engine: Engine;
   readonly #peers: PeerNames;
   readonly #ownClients: (address: string) => boolean;
@@ -63,10 +65,9 @@ export class Smtpd {
     this.config = config;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");
-    this.cleanup = services.cleanup;
     const networks = { runtime, parents: false, addresses: true, place: "mynetworks" };
     const myNetworks = parseMatchList(config.mynetworks, networks);
-    this.stages = new Stages({
+    this.#stages = new Stages({
       config,
       classes: services.classes,
       myNetworks,
@@ -108,8 +109,12 @@ export class Smtpd {
     this.#slots.push(slot);
   }
 
-  queued(committed: Committed): void {
-    this.#services.queued(committed);
+  openMessage(): MessageSink {
+    return new QueuedMessage(this.#services);
+  }
+
+  judge(stage: Stage, facts: SessionFacts): Verdict | Promise<Verdict> {
+    return this.#stages.at(stage, facts);
   }
 
   peerName(address: string): string | Promise<string> {
@@ -168,6 +173,44 @@ export class Smtpd {
   }
 }
 
+/** A message on its way into the queue; the queue manager hears of it when it is durable. */
+class QueuedMessage implements MessageSink {
+  readonly #message: CleanupMessage;
+  readonly #queued: (committed: Committed) => void;
+
+  constructor({ cleanup, queued }: SmtpdServices) {
+    this.#message = cleanup.open();
+    this.#queued = queued;
+  }
+
+  get id(): string {
+    return this.#message.id;
+  }
+
+  get size(): number {
+    return this.#message.size;
+  }
+
+  begin(origin: Origin, trace: string): void {
+    this.#message.begin(origin, trace);
+  }
+
+  data(piece: Uint8Array): Promise<void> | null {
+    return this.#message.data(piece);
+  }
+
+  async finish(envelope: Envelope): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
+    const result = await this.#message.finish(envelope);
+    if (result.kind === "refused") return { refused: result.reply };
+    this.#queued(result.committed);
+    return { queuedAs: result.committed.entry.id };
+  }
+
+  abort(): Promise<void> {
+    return this.#message.abort();
+  }
+}
+
 /** smtpd_peername etc. see IPv4 clients of a dual-stack socket by their IPv4 address. */
 function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
@@ -180,7 +223,7 @@ function upperSet(words: readonly string[]): ReadonlySet<string> {
 function ehloKeywords(config: Config): string[] {
   const size = config.message_size_limit > 0 ? `SIZE ${config.message_size_limit}` : "SIZE";
   const verify = config.disable_vrfy_command ? [] : ["VRFY"];
-  return ["PIPELINING", size, ...verify, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN"];
+  return ["PIPELINING", size, ...verify, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "CHUNKING"];
 }
 
 /** local_header_rewrite_clients: permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated. */

@@ -140,3 +140,12 @@ export function parseNotify(value: string): Notify | null {
   }
   return notify.includes("never") && notify.length > 1 ? null : notify;
 }
+
+/** `BDAT count [LAST]`; null when it is malformed. */
+export function parseBdat(words: readonly Word[]): { readonly bytes: number; readonly last: boolean } | null {
+  const count = words[1]?.text ?? "";
+  const last = words.length === 3;
+  if (words.length < 2 || words.length > 3 || !/^\d+$/.test(count) || Number(count) >= LARGEST) return null;
+  if (last && words[2]?.text.toUpperCase() !== "LAST") return null;
+  return { bytes: Number(count), last };
+}

@@ -2,12 +2,13 @@
  * The checkpoint: the index at some position of the log, so that a start reads it and the log behind it alone.
  * Written as "checkpoint.new", synced, renamed over "checkpoint". It may show changes behind its position: reading the
  * log from there brings them again, to the same end. One that is damaged anywhere is not used (all is scanned then).
- * Records: "position" (segment number, offset, epoch), items in groups, "end" (their count).
+ * Records: "position" (segment number, offset, epoch), "items" (many in one text), "end" (their count). An item is
+ *   <key> <segment> <offset> <start> <length> <T|F|B> <text length> and a line end, then its text (file name)
  */
 
 import { messageOf, systemCode } from "../../errors.ts";
 import type { OpenFile } from "../../runtime.ts";
-import type { Operation } from "../engine.ts";
+import { FieldReader } from "../field-reader.ts";
 import type { SpoolContext } from "./context.ts";
 import { Framer } from "./framing.ts";
 import { readRecord } from "./record.ts";
@@ -18,7 +19,8 @@ import { Slot } from "./slots.ts";
 const NAME = "checkpoint";
 /** Items written between two turns of the event loop. */
 const STEP = 2000;
-const GROUP = 50;
+/** Characters of a group of items. */
+const GROUP = 16 * 1024;
 
 export interface Position {
   readonly segment: number;
@@ -26,9 +28,15 @@ export interface Position {
   readonly epoch: number;
 }
 
-function itemText(slot: Slot): string {
-  const place = `${slot.segment.number} ${slot.offset} ${slot.start} ${slot.length} `;
-  return place + (slot.text !== null ? `T${slot.text}` : slot.file !== null ? `F${slot.file}` : "B");
+export interface Loaded extends Position {
+  /** Some item was in a segment that is gone: the log must have told where it went. */
+  readonly missing: boolean;
+}
+
+function itemText(key: string, slot: Slot): string {
+  const text = slot.text ?? slot.file ?? "";
+  const kind = slot.text !== null ? "T" : slot.file !== null ? "F" : "B";
+  return `${key} ${slot.segment.number} ${slot.offset} ${slot.start} ${slot.length} ${kind} ${text.length}\n${text}`;
 }
 
 function pause(context: SpoolContext): Promise<void> {
@@ -44,7 +52,7 @@ async function writeItems(context: SpoolContext, file: OpenFile, position: Posit
   framer.raw(headOf(context.crc32, seeds));
   framer.add([{ kind: "put", key: "position", value: text }]);
   let count = 0;
-  let group: Operation[] = [];
+  let group = "";
   const write = async (): Promise<void> => {
     const end = framer.position;
     await file.write(framer.finish(), at);
@@ -52,17 +60,17 @@ async function writeItems(context: SpoolContext, file: OpenFile, position: Posit
     framer.begin(at, seeds);
   };
   for (const [key, slot] of context.slots.map) {
-    group.push({ kind: "put", key, value: itemText(slot) });
-    if (group.length === GROUP) {
-      framer.add(group);
-      group = [];
+    group += itemText(key, slot);
+    if (group.length >= GROUP) {
+      framer.add([{ kind: "put", key: "items", value: group }]);
+      group = "";
     }
     if (++count % STEP === 0) {
       await write();
       await pause(context);
     }
   }
-  if (group.length > 0) framer.add(group);
+  if (group !== "") framer.add([{ kind: "put", key: "items", value: group }]);
   framer.add([{ kind: "put", key: "end", value: String(count) }]);
   await write();
   return at;
@@ -94,7 +102,10 @@ class Loader {
   readonly #segments: Map<number, Segment>;
   position: Position | null = null;
   #count = 0;
+  #last: Segment | null = null;
   complete = false;
+  /** Some item is in a segment that is gone. */
+  missing = false;
 
   constructor(context: SpoolContext) {
     this.#context = context;
@@ -112,49 +123,48 @@ class Loader {
         this.position = { segment, offset, epoch: epoch ?? 0 };
       } else if (operation.key === "end") {
         this.complete = Number(operation.text) === this.#count;
-      } else {
-        this.#count++;
-        this.#item(operation.key, operation.text);
+      } else if (!this.#items(operation.text)) {
+        return false;
       }
     }
     return true;
   }
 
-  /** "segment offset start length T…" */
-  #item(key: string, text: string): void {
-    const one = text.indexOf(" ");
-    const two = text.indexOf(" ", one + 1);
-    const three = text.indexOf(" ", two + 1);
-    const four = text.indexOf(" ", three + 1);
-    const segment = this.#segment(Number(text.slice(0, one)));
-    const kind = text[four + 1];
-    const rest = kind === "B" ? null : text.slice(four + 2);
-    this.#context.slots.put(
-      key,
-      new Slot(
-        segment,
-        Number(text.slice(one + 1, two)),
-        Number(text.slice(two + 1, three)),
-        Number(text.slice(three + 1, four)),
-        kind === "T" ? rest : null,
-        kind === "F" ? rest : null,
-      ),
-    );
+  #items(text: string): boolean {
+    const fields = new FieldReader(text, 0);
+    const { slots } = this.#context;
+    while (fields.at < text.length) {
+      const key = fields.word(" ");
+      const segment = this.#segment(fields.number());
+      const offset = fields.number();
+      const start = fields.number();
+      const length = fields.number();
+      const kind = fields.word(" ");
+      const size = fields.number();
+      if (key === null || Number.isNaN(offset + start + length + size)) return false;
+      const rest = fields.characters(size);
+      slots.put(key, new Slot(segment, offset, start, length, kind === "T" ? rest : null, kind === "F" ? rest : null));
+      this.#count++;
+    }
+    return true;
   }
 
   /** A segment that is gone: what it held was moved, as the log behind the checkpoint tells. */
   #segment(number: number): Segment {
+    if (number === this.#last?.number) return this.#last;
     let segment = this.#segments.get(number);
     if (segment === undefined) {
+      this.missing = true;
       segment = new Segment(Segment.nameOf(number, 0, new Uint8Array(4)), this.#context.crc32);
       this.#segments.set(number, segment);
     }
+    this.#last = segment;
     return segment;
   }
 }
 
 /** Fills the index and tells where to go on; null: there is no usable checkpoint, the index is as it was (empty). */
-export async function loadCheckpoint(context: SpoolContext): Promise<Position | null> {
+export async function loadCheckpoint(context: SpoolContext): Promise<Loaded | null> {
   const { files, folder, crc32, slots } = context;
   let file: OpenFile;
   try {
@@ -178,7 +188,8 @@ export async function loadCheckpoint(context: SpoolContext): Promise<Position | 
         record: (bytes) => loader.record(bytes),
       })
       : { damage: [] };
-    if (sound && damage.length === 0 && loader.complete) return loader.position;
+    const { position, missing } = loader;
+    if (sound && damage.length === 0 && loader.complete && position !== null) return { ...position, missing };
     context.log.warn("queue checkpoint is damaged: reading all of the queue");
   } finally {
     await file.close();

@@ -64,6 +64,16 @@ export async function ensureFolder(files: Files, path: string): Promise<boolean>
   }
 }
 
+/** Removes a file for good: it is gone, or was gone already, and stays away when the power goes. */
+export async function removeDurably(files: Files, folder: string, name: string): Promise<void> {
+  try {
+    await files.remove(`${folder}/${name}`);
+  } catch (error) {
+    if (systemCode(error) !== "ENOENT") throw error;
+  }
+  await files.syncFolder(folder);
+}
+
 /** Writes a new file and makes it durable; its name is durable after syncFolder. */
 export async function writeFile(files: Files, path: string, pieces: readonly Uint8Array[]): Promise<void> {
   const file = await files.open(path, "write", 0o600);

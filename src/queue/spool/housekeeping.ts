@@ -10,7 +10,7 @@
 import { messageOf } from "../../errors.ts";
 import type { Operation } from "../engine.ts";
 import { type Position, writeCheckpoint } from "./checkpoint.ts";
-import type { SpoolContext } from "./context.ts";
+import { removeDurably, type SpoolContext } from "./context.ts";
 import { removeLarge } from "./large.ts";
 import { readBulk } from "./read-bulk.ts";
 import type { Segment } from "./segment.ts";
@@ -83,10 +83,9 @@ export class Housekeeper {
       const oldest = segments[0];
       // The newest one keeps the epoch.
       if (oldest === undefined || segments.length < 2 || oldest.live > 0 || oldest === this.#writer.active) return;
-      segments.shift();
       await reader.release(oldest);
-      await files.remove(`${folder}/${oldest.name}`);
-      await files.syncFolder(folder);
+      await removeDurably(files, folder, oldest.name);
+      segments.shift();
     }
   }
 

@@ -138,7 +138,7 @@ async function replayAll(context: SpoolContext): Promise<number> {
     const from = position?.segment === segment.number ? position.offset : SEGMENT_HEAD;
     await scanSegment(context, segment, versions.get(segment)!, from);
   }
-  if (position !== null) dropLost(context);
+  if (position?.missing === true) dropLost(context);
   return position?.epoch ?? 0;
 }
 

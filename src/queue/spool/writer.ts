@@ -10,7 +10,7 @@
 import { messageOf, ResourceError } from "../../errors.ts";
 import type { Timer } from "../../runtime.ts";
 import type { Durability, Operation } from "../engine.ts";
-import { resourceError, type SpoolContext } from "./context.ts";
+import { removeDurably, resourceError, type SpoolContext } from "./context.ts";
 import { Framer } from "./framing.ts";
 import { headOf, type Limit, LIMITS, Segment, SEGMENT_HEAD } from "./segment.ts";
 import type { Slot } from "./slots.ts";
@@ -248,7 +248,7 @@ export class Writer {
         throw this.#stopped;
       }
     }
-    if (this.#limits.length > LIMITS) await this.#removeVoid();
+    if (this.#limits.length >= LIMITS) await this.#removeVoid();
     const segment = new Segment(Segment.nameOf(this.#number++, this.epoch, random.bytes(4)), crc32);
     segment.file = await files.open(`${folder}/${segment.name}`, "create", 0o600);
     this.#active = segment;
@@ -257,17 +257,19 @@ export class Writer {
     return segment;
   }
 
-  /** The active segment is never written again. One that holds nothing acknowledged goes away, if it can. */
+  /**
+   * The active segment is never written again. One in which no write ever succeeded goes away, if it can; another stays
+   * although it may hold a head alone, for the limits that its head names.
+   */
   async #abandon(): Promise<void> {
     const segment = this.#active;
     if (segment === null) return;
     this.#seal();
     const { files, folder, segments } = this.#context;
-    if (segment.size <= SEGMENT_HEAD) {
+    if (segment.size === 0) {
       try {
-        await files.remove(`${folder}/${segment.name}`);
+        await removeDurably(files, folder, segment.name);
         segments.splice(segments.indexOf(segment), 1);
-        await files.syncFolder(folder);
         return;
       } catch {
         // It is void all the same.
@@ -276,16 +278,19 @@ export class Writer {
     this.#limits.push({ number: segment.number, end: Math.max(segment.size, SEGMENT_HEAD) });
   }
 
-  /** Segments that could not be removed when they failed: with one more, the next head could not name them all. */
+  /**
+   * Segments that could not be removed when they failed: with one more, the next head could not name them all. Throws
+   * when there is still no room.
+   */
   async #removeVoid(): Promise<void> {
     const { files, folder, segments } = this.#context;
     for (const limit of [...this.#limits]) {
-      if (this.#limits.length <= LIMITS) return;
       const segment = segments.find(({ number }) => number === limit.number);
-      if (limit.end > SEGMENT_HEAD || segment === undefined) continue;
-      await files.remove(`${folder}/${segment.name}`);
-      await files.syncFolder(folder);
-      segments.splice(segments.indexOf(segment), 1);
+      if (segment !== undefined) {
+        if (segment.size > 0) continue;
+        await removeDurably(files, folder, segment.name);
+        segments.splice(segments.indexOf(segment), 1);
+      }
       this.#limits.splice(this.#limits.indexOf(limit), 1);
     }
   }

@@ -37,6 +37,7 @@ export class Connection extends SMTPConnection {
   #lineCut = false;
   #scanner: DataScanner | null = null;
   #chunkLeft = 0;
+  #chunkEnds = false;
   #output = "";
   #storage: Promise<void> | null = null;
   readonly #emit = (piece: Uint8Array): void => {
@@ -145,12 +146,22 @@ export class Connection extends SMTPConnection {
 
   #readChunk(): Answer | Promise<Answer> | null {
     const take = Math.min(this.#chunkLeft, this.#input.length - this.#at);
-    if (take > 0) this.#emit(this.#input.subarray(this.#at, this.#at + take));
+    const scanner = this.#scanner as DataScanner;
+    if (take > 0) scanner.push(this.#input.subarray(this.#at, this.#at + take), 0, this.#emit);
     this.#at += take;
     this.#chunkLeft -= take;
     if (this.#chunkLeft > 0) return null;
+    return this.#chunkRead();
+  }
+
+  #chunkRead(): Answer | Promise<Answer> {
+    const scanner = this.#scanner as DataScanner;
     this.#mode = "command";
-    return this.#dialogue.endOfData({ bareNewline: false });
+    if (this.#chunkEnds) {
+      scanner.finish(this.#emit);
+      this.#scanner = null;
+    }
+    return this.#dialogue.endOfData(scanner.facts);
   }
 
   #readCommand(): Answer | Promise<Answer> | null {
@@ -213,10 +224,20 @@ export class Connection extends SMTPConnection {
     if (this.#output.length > OUTPUT_HELD) this.#flush();
     if (answer.next === "close") return this.#finish();
     this.#storage = null;
-    if (answer.next === "data") {
-      this.#scanner = new DataScanner(this.#options.lenientEndOfData, this.#options.replaceStrayCr);
-    } else if (answer.next === "chunk") this.#chunkLeft = answer.chunk ?? 0;
     this.#mode = answer.next;
+    const { lenientEndOfData, replaceStrayCr } = this.#options;
+    if (answer.next === "data") this.#scanner = new DataScanner(true, lenientEndOfData, replaceStrayCr);
+    else if (answer.next === "chunk") this.#startChunk(answer);
+  }
+
+  #startChunk(answer: Answer): void {
+    const { chunkIs } = answer;
+    if (chunkIs === "first" || chunkIs === "only" || this.#scanner === null) {
+      this.#scanner = new DataScanner(false, false, this.#options.replaceStrayCr);
+    }
+    this.#chunkEnds = chunkIs === "last" || chunkIs === "only";
+    this.#chunkLeft = answer.chunk ?? 0;
+    if (this.#chunkLeft === 0) this.#settle(this.#chunkRead());
   }
 
   /** smtpd_error_sleep_time: what was answered before goes out now, this answer after the delay. */

@@ -22,6 +22,7 @@ const AFTER_DOT = 2;
 const AFTER_CR = 3;
 
 export class DataScanner {
+  readonly #dots: boolean;
   readonly #lenient: boolean;
   readonly #stray: Uint8Array;
   #state = LINE_START;
@@ -33,7 +34,9 @@ export class DataScanner {
   #heldCrs = 0;
   #bareNewline = false;
 
-  constructor(lenient: boolean, replaceStrayCr: boolean) {
+  /** `dots`: a message ends with a dot and is dot-stuffed (DATA); without, nothing ends it (BDAT). */
+  constructor(dots: boolean, lenient: boolean, replaceStrayCr: boolean) {
+    this.#dots = dots;
     this.#lenient = lenient;
     this.#stray = replaceStrayCr ? SPACE : STRAY_CR;
   }
@@ -58,13 +61,13 @@ export class DataScanner {
       } else if (this.#state === AFTER_CR) {
         if (byte === CR) continue;
         if (byte === LF) {
-          if (this.#loneDot && (this.#lenient || !this.#afterBare)) return at + 1;
+          if (this.#loneDot && (this.#lenient || (!this.#afterBare && this.#crs(start, crAt, at) === 1))) return at + 1;
           from = this.#crlf(chunk, from, crAt, at, emit);
           continue;
         }
         from = this.#strayCrs(chunk, from, crAt, at, emit);
         at--;
-      } else if (byte === DOT && this.#state === LINE_START) {
+      } else if (byte === DOT && this.#state === LINE_START && this.#dots) {
         if (at > from) emit(chunk.subarray(from, at));
         from = at + 1;
         this.#state = AFTER_DOT;
@@ -81,6 +84,14 @@ export class DataScanner {
     return -1;
   }
 
+  /** BDAT: the message is over. A last line without its end gets one. */
+  finish(emit: (piece: Uint8Array) => void): void {
+    if (this.#state === LINE_START) return;
+    for (let count = this.#heldCrs; count > 1; count--) emit(this.#stray);
+    emit(CRLF);
+    this.#state = LINE_START;
+  }
+
   /** LF without CR: becomes CRLF. */
   #bare(chunk: Uint8Array, from: number, at: number, emit: (piece: Uint8Array) => void): number {
     if (at > from) emit(chunk.subarray(from, at));
@@ -90,6 +101,11 @@ export class DataScanner {
     this.#loneDot = false;
     this.#state = LINE_START;
     return at + 1;
+  }
+
+  /** How many CRs stand before the LF at `at`. */
+  #crs(start: number, crAt: number, at: number): number {
+    return this.#heldCrs + at - Math.max(start, crAt);
   }
 
   /** CRs and LF: one line end, further CRs before it are dropped. */

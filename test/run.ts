@@ -1,0 +1,88 @@
+/**
+ * Runs the checks and the suites: types, lint, format, then every *.test.ts on Node, Bun and Deno; with --system the
+ * tests of test/system instead, which need Debian's packages and root. Prints the time of each and one closing line.
+ *   node test/run.ts [--system] [--runtime node|bun|deno] [FILE…]
+ */
+
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import process from "node:process";
+
+interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  readonly code: number;
+}
+
+const RUNTIMES = {
+  node: { command: "node", arguments: ["--test", "--test-reporter=spec", "--test-concurrency=2"] },
+  bun: { command: "bun", arguments: ["test", "--timeout", "120000"] },
+  deno: { command: "deno", arguments: ["test", "-A", "--no-check", "--quiet", "--parallel"] },
+} as const;
+type RuntimeName = keyof typeof RUNTIMES;
+
+function run(command: string, words: readonly string[], count: (output: string) => Outcome): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const started = performance.now();
+    const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DENO_JOBS: "2" } });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => output += text);
+    child.on("error", (error) => resolve({ passed: 0, failed: 1, code: 1, ...report(String(error)) }));
+    child.on("close", (code) => {
+      const outcome = { ...count(output), code: code ?? 1 };
+      const seconds = ((performance.now() - started) / 1000).toFixed(1);
+      if (outcome.code !== 0) report(output.length > 60_000 ? `…${output.slice(-60_000)}` : output);
+      report(`${outcome.code === 0 ? "ok  " : "FAIL"} ${seconds.padStart(6)} s  ${[command, words[0]].join(" ")}`);
+      resolve(outcome);
+    });
+  });
+}
+
+function report(text: string): object {
+  console.log(text);
+  return {};
+}
+
+const number = (pattern: RegExp, text: string): number => Number(pattern.exec(text)?.[1] ?? 0);
+
+/** The counts in each runner's own closing lines. */
+const COUNTS: Readonly<Record<RuntimeName, (output: string) => Outcome>> = {
+  node: (text) => ({ passed: number(/^ℹ pass (\d+)/m, text), failed: number(/^ℹ fail (\d+)/m, text), code: 0 }),
+  bun: (text) => ({ passed: number(/^\s*(\d+) pass$/m, text), failed: number(/^\s*(\d+) fail$/m, text), code: 0 }),
+  deno: (text) => ({ passed: number(/(\d+) passed/, text), failed: number(/(\d+) failed/, text), code: 0 }),
+};
+
+const check = (): Outcome => ({ passed: 1, failed: 0, code: 0 });
+
+function testFiles(system: boolean): string[] {
+  return readdirSync("test", { recursive: true }).map((name) => `test/${String(name)}`)
+    .filter((name) => name.endsWith(".test.ts") && name.startsWith("test/system/") === system).sort();
+}
+
+const words = process.argv.slice(2);
+const system = words.includes("--system");
+const only = words.includes("--runtime") ? words[words.indexOf("--runtime") + 1] : undefined;
+const named = words.filter((word) => word.endsWith(".test.ts"));
+const files = named.length > 0 ? named : testFiles(system);
+const outcomes: Outcome[] = [];
+const started = performance.now();
+if (!system && named.length === 0 && only === undefined) {
+  outcomes.push(await run("tsc", ["-p", "tsconfig.test.json"], check));
+  outcomes.push(await run("eslint", ["."], check));
+  outcomes.push(await run("deno", ["fmt", "--check"], check));
+}
+for (const name of (system && only === undefined ? ["node"] : Object.keys(RUNTIMES)) as RuntimeName[]) {
+  if (only !== undefined && only !== name) continue;
+  const { command, arguments: before } = RUNTIMES[name];
+  const listed = name === "bun" ? files.map((file) => `./${file}`) : files;
+  // System tests share ports, accounts and the load of the machine: one file after the other.
+  const sequential = system ? before.map((word) => word.replace("concurrency=2", "concurrency=1")) : before;
+  const outcome = await run(command, [...sequential, ...listed], COUNTS[name]);
+  report(`     ${name}: ${outcome.passed} passed, ${outcome.failed} failed`);
+  outcomes.push(outcome);
+}
+const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
+const failed = outcomes.reduce((sum, outcome) => sum + Math.max(outcome.failed, outcome.code === 0 ? 0 : 1), 0);
+report(`total ${((performance.now() - started) / 1000).toFixed(0)} s`);
+report(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
