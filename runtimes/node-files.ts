@@ -121,8 +121,8 @@ class NodeFile implements OpenFile {
     }
   }
 
-  sync(): Promise<void> {
-    return call((done) => fs.fdatasync(this.#fd, done));
+  sync(everything = false): Promise<void> {
+    return call((done) => everything ? fs.fsync(this.#fd, done) : fs.fdatasync(this.#fd, done));
   }
 
   stat(): Promise<FileStat> {

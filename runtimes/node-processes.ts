@@ -124,7 +124,7 @@ function baseName(path: string): string {
 export function nodeProcesses(options: ProcessesOptions): Processes {
   return {
     pid: process.pid,
-    programName: baseName(process.argv0),
+    programName: baseName(options.before.length > 0 ? process.argv[1] as string : process.argv0),
     arguments: process.argv.slice(2),
     environment: process.env,
     hostname: os.hostname(),

@@ -3,6 +3,7 @@
  */
 
 import { randomBytes } from "node:crypto";
+import { realpathSync } from "node:fs";
 import process from "node:process";
 import { crc32 } from "node:zlib";
 import type { Clock, Millis, Random, Runtime, Timer } from "../src/runtime.ts";
@@ -58,7 +59,8 @@ const random: Random = {
 export function argumentsBefore(options: readonly string[]): readonly string[] {
   const script = process.argv[1];
   const compiled = script === undefined || script.startsWith("/$bunfs/") || script === process.execPath;
-  return compiled ? [] : [...options, script];
+  // The file itself: a link to it is the name of a command.
+  return compiled ? [] : [...options, realpathSync(script)];
 }
 
 export function buildRuntime(name: Runtime["name"], files: FilesOptions, processes: ProcessesOptions): Runtime {

@@ -35,6 +35,22 @@ export function splitAddress(address: string): AddressParts {
   return { local: address.slice(0, at), domain: address.slice(at + 1) };
 }
 
+/** Local parts that have no extension, whatever the delimiter. */
+const WHOLE_NAMES = new Set(["mailer-daemon", "postmaster", "double-bounce"]);
+
+/** "user+ext" -> "user" and "ext" at the first of recipient_delimiter's characters; null where there is no extension. */
+export function splitExtension(
+  local: string,
+  delimiters: string,
+): { readonly user: string; readonly extension: string } | null {
+  if (delimiters === "" || WHOLE_NAMES.has(local.toLowerCase())) return null;
+  for (let at = 1; at < local.length; at++) {
+    if (!delimiters.includes(local[at] as string)) continue;
+    return { user: local.slice(0, at), extension: local.slice(at + 1) };
+  }
+  return null;
+}
+
 export interface ParsedAddress {
   /** "local@domain", local, or "". */
   readonly address: string;

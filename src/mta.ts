@@ -11,6 +11,7 @@ import type { Config, Loaded, Service } from "./config/config.ts";
 import { Resolver } from "./dns/dns.ts";
 import { ConfigError, messageOf } from "./errors.ts";
 import { discardAgent, errorAgent, retryAgent } from "./error.ts";
+import { latin1Decode } from "./latin1.ts";
 import { listenAddresses } from "./listen.ts";
 import { LocalAgent } from "./local/local.ts";
 import type { Log } from "./log.ts";
@@ -80,6 +81,7 @@ export class Mta {
   readonly #cleanup: Cleanup;
   readonly #listeners: Listener[] = [];
   readonly #smtpds: Smtpd[] = [];
+  readonly #sessionRoom: number;
   readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
 
   private constructor(runtime: Runtime, loaded: Loaded, log: Log, store: QueueStore) {
@@ -89,6 +91,7 @@ export class Mta {
     this.store = store;
     const { main } = loaded;
     const { clock } = runtime;
+    this.#sessionRoom = sessionRoom(runtime);
     const servers = main.postrider_dns_servers;
     this.#resolver = new Resolver({ runtime, ...servers.length > 0 ? { servers } : {} });
     this.#cleanup = new Cleanup({ config: main, store, log, clock });
@@ -175,6 +178,7 @@ export class Mta {
       openTable: (name) => this.#open(name),
       queued: this.#queued,
       sessionLimit: service.maxproc ?? config.default_process_limit,
+      roomForSession: () => this.#smtpds.reduce((sum, one) => sum + one.sessions, 0) < this.#sessionRoom,
     });
     this.#smtpds.push(smtpd);
     const logger = this.#log.service("master");
@@ -205,6 +209,17 @@ export class Mta {
       });
     }
     return agents;
+  }
+}
+
+/** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */
+function sessionRoom(runtime: Runtime): number {
+  try {
+    const limits = latin1Decode(runtime.files!.readSync("/proc/self/limits"));
+    const found = /^Max open files\s+(\d+)/m.exec(limits);
+    return found === null ? Number.POSITIVE_INFINITY : Math.max(8, Math.floor((Number(found[1]) - 32) / 2));
+  } catch {
+    return Number.POSITIVE_INFINITY;
   }
 }
 

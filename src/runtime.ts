@@ -52,8 +52,8 @@ export interface OpenFile {
   read(into: Uint8Array, position: number): Promise<number>;
   /** Writes all pieces in order at a position (null: where the file stands). */
   write(pieces: readonly Uint8Array[], position: number | null): Promise<void>;
-  /** fdatasync */
-  sync(): Promise<void>;
+  /** fdatasync; with `everything` fsync: mode and owner too. */
+  sync(everything?: boolean): Promise<void>;
   stat(): Promise<FileStat>;
   truncate(length: number): Promise<void>;
   setTimes(at: Millis): Promise<void>;

@@ -3,14 +3,9 @@
  * Plain bookkeeping for qmgr.ts.
  */
 
-import type { QueueEntry, Waiting } from "../queue/store.ts";
+import type { Failed } from "../notices.ts";
+import type { QueueEntry } from "../queue/store.ts";
 import type { Millis } from "../runtime.ts";
-import type { DeliveryResult } from "../status.ts";
-
-export interface Failed {
-  readonly waiting: Waiting;
-  readonly result: DeliveryResult;
-}
 
 export class ActiveMessage {
   readonly entry: QueueEntry;

@@ -10,10 +10,11 @@ import type { Config } from "../config/config.ts";
 import type { Recipient } from "../envelope.ts";
 import { messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
-import type { Committed, QueueEntry, QueueStore, Waiting } from "../queue/store.ts";
+import type { Notices } from "../notices.ts";
+import type { Committed, QueueStore, Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
-import { ActiveMessage, type Failed } from "./active.ts";
+import { ActiveMessage } from "./active.ts";
 import { dueAgain, isExpired, isLate } from "./backoff.ts";
 import { deliveryLine, suspendedResult } from "./report.ts";
 import { type Destination, type Job, TransportQueue, type TransportRules } from "./schedule.ts";
@@ -26,13 +27,6 @@ export interface AgentService {
   readonly logName: string;
   /** Deliveries run one recipient at a time per mailbox (local): the recipient names the destination. */
   readonly perRecipient: boolean;
-}
-
-/** Notices to senders (bounce(8)). Resolves when the notice is durable in the queue. */
-export interface Notices {
-  undeliverable(entry: QueueEntry, failed: readonly Failed[]): Promise<void>;
-  delayed(entry: QueueEntry, waiting: readonly Failed[]): Promise<void>;
-  delivered(entry: QueueEntry, succeeded: readonly Failed[]): Promise<void>;
 }
 
 export interface QmgrServices {

@@ -36,6 +36,8 @@ export interface SmtpdServices {
   readonly queued: (committed: Committed) => void;
   /** Sessions at most (master.cf maxproc); 0: no limit. */
   readonly sessionLimit: number;
+  /** Sessions of all services for which the process has descriptors: more are turned away at once. */
+  readonly roomForSession: () => boolean;
 }
 
 const DISK_CHECK_EVERY: Millis = 1_000;
@@ -101,7 +103,15 @@ export class Smtpd implements SessionHost {
       localPort: socket.localPort ?? 0,
     };
     if (peer.address === "") return void socket.destroy();
+    if (!this.#services.roomForSession()) return this.#turnAway(socket);
     this.#engine.connect(socket, new Session(this, peer, this.#slots.pop() ?? ++this.#slotsMade));
+  }
+
+  /** Gives the descriptor back before the next connection is accepted. */
+  #turnAway(socket: Socket): void {
+    socket.on("error", () => {});
+    socket.write(replyText(REPLY.overloaded(this.config.myhostname)), "latin1");
+    this.clock.soon(() => socket.destroy());
   }
 
   /** A session's slot is free again. */

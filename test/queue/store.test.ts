@@ -85,6 +85,28 @@ describe("store", () => {
     assert.deepEqual(entries.map(({ id }) => store.pieces(id) !== null), [false, false, true, true]);
     assert.deepEqual(await contentOf(store, entries[0]!.id), pattern(4000, 0));
   });
+  it("an operator's second wish waits for the first to be durable", async () => {
+    const engine = new MemoryEngine(1);
+    const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+    const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b"));
+    let durable = 0;
+    engine.commit = () => new Promise((resolve) => runtime.clock.after(5, () => (durable++, resolve())));
+    const [first, second] = [store.hold(id), store.hold(id)];
+    await second;
+    assert.equal(durable, 2);
+    assert.equal(await first, true);
+  });
+  it("a delivery that ends during the operator's removal does not bring the message back", async () => {
+    const engine = new MemoryEngine(1);
+    const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+    const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b", "c@d"));
+    store.activate(id);
+    const removed = store.remove(id);
+    await store.mark(id, { done: [0], deferred: [] }, "lazy");
+    await store.defer(id, 5);
+    assert.equal(await removed, true);
+    assert.deepEqual(await engine.scan("", null, 10), []);
+  });
   it("chunks of a message that never came to be are dropped at the start", async () => {
     const engine = new MemoryEngine(1);
     await engine.commit([{ kind: "put", key: "content:ABCDEF0:0", value: [pattern(10)] }]);

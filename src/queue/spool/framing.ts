@@ -232,5 +232,5 @@ export function soundFragment(crc32: Crc32, seeds: Seeds, bytes: Uint8Array, at:
   const length = bytes[at + 4]! | bytes[at + 5]! << 8;
   const start = at + FRAGMENT_HEAD;
   if (length === 0 || start + length > end) return -1;
-  return length;
+  return crc32(bytes.subarray(start, start + length), seeds[type]) === readUint32(bytes, at) ? length : -1;
 }

@@ -24,7 +24,7 @@ import { type FolderLock, lockFolder } from "./lock.ts";
 import { readBulk } from "./read-bulk.ts";
 import { recover, type Recovered } from "./recovery.ts";
 import { SegmentReader } from "./segment.ts";
-import { Slots } from "./slots.ts";
+import { type Slot, Slots } from "./slots.ts";
 import { Writer } from "./writer.ts";
 
 export type { SpoolTuning } from "./context.ts";
@@ -81,18 +81,26 @@ class SpoolEngine implements QueueEngine {
   }
 
   async readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
-    const slot = this.#context.slots.map.get(key);
-    if (slot === undefined) throw new ResourceError("ENOENT", `${key} is not in the queue`);
+    const { map } = this.#context.slots;
+    for (;;) {
+      const slot = map.get(key);
+      if (slot === undefined) throw new ResourceError("ENOENT", `${key} is not in the queue`);
+      try {
+        return await this.#readSlot(slot, offset, length);
+      } catch (error) {
+        // Compaction may have moved the value and removed its segment meanwhile.
+        if (map.get(key) === slot) throw resourceError(error, "queue file read");
+      }
+    }
+  }
+
+  async #readSlot(slot: Slot, offset: number, length: number): Promise<Uint8Array> {
     if (slot.text !== null) return latin1Encode(slot.text).subarray(offset, offset + length);
     if (slot.file === null) return readBulk(this.#context, slot, offset, length);
     const into = new Uint8Array(Math.max(0, Math.min(length, slot.length - offset)));
-    try {
-      const got = await readLarge(this.#context, slot.file, into, offset);
-      if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`);
-      return into;
-    } catch (error) {
-      throw resourceError(error, "queue file read");
-    }
+    const got = await readLarge(this.#context, slot.file, into, offset);
+    if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`);
+    return into;
   }
 
   sync(): Promise<void> {

@@ -11,6 +11,7 @@ import { describe, it } from "node:test";
 import process from "node:process";
 import { crc32 } from "node:zlib";
 import { openQueue } from "../../../src/queue/open.ts";
+import type { SpoolTuning } from "../../../src/queue/spool/spool.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
 import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
@@ -18,14 +19,15 @@ import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
 const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);
 const firstSeed = Number(process.env.POSTRIDER_TEST_SEED ?? Date.now() % 1_000_000);
 
-const TUNING = {
-  segmentBytes: 60_000,
+/** Small, so that much happens in a short life; some lives see no checkpoint. */
+const tuningOf = (seed: number): Partial<SpoolTuning> => ({
+  segmentBytes: seed % 3 === 0 ? 20_000 : 60_000,
   lazyDelay: 3,
   retryDelay: 3,
-  checkpointBytes: 50_000,
-  compactBytes: 60_000,
+  checkpointBytes: seed % 2 === 0 ? 50_000 : 1e9,
+  compactBytes: seed % 3 === 0 ? 20_000 : 60_000,
   openSegments: 2,
-};
+});
 
 /** What must be, given what was promised. */
 interface Message {
@@ -40,13 +42,14 @@ interface World {
   readonly random: Seeded;
   readonly messages: Map<string, Message>;
   readonly reports: string[];
+  readonly tuning: Partial<SpoolTuning>;
   disk: SimulatedDisk;
 }
 
 const open = (world: World): Promise<QueueStore> =>
   openQueue("fs:/queue", {
     runtime: simulatedRuntime(world.disk, world.random, crc32),
-    tuning: TUNING,
+    tuning: world.tuning,
     log: { warn: () => {}, error: (text) => void world.reports.push(text) },
   });
 
@@ -135,7 +138,13 @@ async function check(world: World, store: QueueStore): Promise<void> {
 /** Lives, cuts, checks, three times over. */
 async function run(seed: number): Promise<void> {
   const random = new Seeded(seed);
-  const world: World = { random, messages: new Map(), reports: [], disk: new SimulatedDisk(random) };
+  const world: World = {
+    random,
+    messages: new Map(),
+    reports: [],
+    tuning: tuningOf(seed),
+    disk: new SimulatedDisk(random),
+  };
   try {
     for (let life = 0; life < 3; life++) {
       world.disk.cutAt = 5 + random.below(400);

@@ -1,0 +1,38 @@
+/**
+ * What the queue manager tells bounce(8): which message, which recipients, with what result. Plain data and one
+ * interface; nothing here can fail.
+ */
+
+import type { Envelope, QueueId, Recipient } from "./envelope.ts";
+import type { DeliveryResult } from "./status.ts";
+
+/** The message that a notice is about. */
+export interface NoticeSubject {
+  readonly id: QueueId;
+  readonly envelope: Envelope;
+  /** Content bytes with CRLF line ends. */
+  readonly size: number;
+}
+
+/** A recipient with what became of its last delivery. */
+export interface Failed {
+  readonly waiting: {
+    readonly recipient: Recipient;
+    /** Index in Envelope.recipients. */
+    readonly index: number;
+  };
+  readonly result: DeliveryResult;
+}
+
+/**
+ * Notices to senders (bounce(8)). Each resolves when its notices are durable in the queue, also when there was none to
+ * send; it rejects when storage could not take them: the message must stay, and is tried again.
+ */
+export interface Notices {
+  /** These recipients will not get the message. Results may be "deferred": the message has expired. */
+  undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<void>;
+  /** These recipients wait longer than delay_warning_time. */
+  delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void>;
+  /** Delivered, and the sender asked to know (NOTIFY=SUCCESS). */
+  delivered(message: NoticeSubject, succeeded: readonly Failed[]): Promise<void>;
+}
