@@ -55,12 +55,20 @@ const random: Random = {
   bytes: (count) => randomBytes(count),
 };
 
+/** The file itself: a link to it is the name of a command. */
+function realPath(script: string): string {
+  try {
+    return realpathSync(script);
+  } catch {
+    return script;
+  }
+}
+
 /** The arguments with which this program was started, before its own: the runtime's options and the script. */
 export function argumentsBefore(options: readonly string[]): readonly string[] {
   const script = process.argv[1];
   const compiled = script === undefined || script.startsWith("/$bunfs/") || script === process.execPath;
-  // The file itself: a link to it is the name of a command.
-  return compiled ? [] : [...options, realpathSync(script)];
+  return compiled ? [] : [...options, realPath(script)];
 }
 
 export function buildRuntime(name: Runtime["name"], files: FilesOptions, processes: ProcessesOptions): Runtime {

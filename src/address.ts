@@ -189,5 +189,8 @@ export function decodeXtext(text: string): string | null {
 }
 
 export function encodeXtext(text: string): string {
-  return text.replace(/[^\x21-\x7e]|[+=]/g, (char) => `+${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+  return text.replace(
+    /[^\x21-\x7e]|[+=]/g,
+    (char) => `+${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
+  );
 }

@@ -9,8 +9,17 @@ import { latin1Decode, latin1Encode } from "./latin1.ts";
 import type { Connection, Listener, Millis, Network, Runtime, Socket } from "./runtime.ts";
 
 export interface ControlRequest {
-  readonly request: "status" | "stop" | "reload" | "list" | "flush" | "remove" | "hold" | "release" | "pickup" | "read";
+  readonly request:
+    | ("status" | "stop" | "reload" | "pickup")
+    | ("list" | "flush" | "read")
+    | ("remove" | "hold" | "release" | "requeue");
+  /** read: which message; flush: that message alone. */
   readonly id?: string;
+  /** flush: mail for that domain alone. */
+  readonly site?: string;
+  /** remove, hold, release, requeue: which messages (all without it), in which queues (all without it). */
+  readonly ids?: readonly string[];
+  readonly queues?: readonly string[];
 }
 
 /** JSON-safe objects, one a line. */

@@ -155,7 +155,10 @@ export class Ownership {
 }
 
 /** Return-Path:, X-Original-To:, Delivered-To: with LF; `mbox` puts the From line before them. */
-export function leadingLines(letter: Letter, mbox: { readonly now: number; readonly zoneMinutes: number } | null): string {
+export function leadingLines(
+  letter: Letter,
+  mbox: { readonly now: number; readonly zoneMinutes: number } | null,
+): string {
   const { request, recipient, showDelivered } = letter;
   const { sender } = request.envelope;
   const name = sender === "" ? "MAILER-DAEMON" : sender;
@@ -275,7 +278,7 @@ export async function copyMessage(
   };
   const ready = content.pieces(letter.request.queueId);
   if (ready !== null) { for (const piece of ready) if (add(converter.push(piece))) await flush(); }
-  else { for await (const piece of read(content, letter)) if (add(converter.push(piece))) await flush(); }
+  else for await (const piece of read(content, letter)) if (add(converter.push(piece))) await flush();
   add(converter.end());
   add(latin1Encode(text.tail));
   await flush();

@@ -55,6 +55,8 @@ export class Maildirs {
   readonly #syncs: FolderSync;
   readonly #pid: number;
   readonly #host: string;
+  /** Maildirs that are being made: nobody uses them before their names are durable. */
+  readonly #making = new Map<string, Promise<void>>();
   #count = 0;
 
   constructor(runtime: Runtime, files: Files, content: ContentSource) {
@@ -90,13 +92,23 @@ export class Maildirs {
       await this.#ownership.mayCreateIn(`${maildir}tmp`, letter.creator);
       return this.#files.open(path, "create", 0o600);
     };
+    await this.#making.get(maildir);
     try {
       return await open();
     } catch (caught) {
       if (systemCode(caught) !== "ENOENT") throw caught;
     }
-    for (const name of ["tmp", "new", "cur"]) await this.#makeFolders(`${maildir}${name}`, letter);
+    let making = this.#making.get(maildir);
+    if (making === undefined) {
+      making = this.#make(maildir, letter).finally(() => this.#making.delete(maildir));
+      this.#making.set(maildir, making);
+    }
+    await making;
     return open();
+  }
+
+  async #make(maildir: string, letter: Letter): Promise<void> {
+    for (const name of ["tmp", "new", "cur"]) await this.#makeFolders(`${maildir}${name}`, letter);
   }
 
   /** Writes and publishes the draft; removes it when that fails. */
@@ -181,5 +193,9 @@ export class Maildirs {
 
 function createFault(path: string, caught: unknown, otherwise: string): StoreFault {
   const code = systemCode(caught);
-  return { status: mailboxStatus(code, otherwise), code, reason: `create maildir file ${path}: ${systemWords(caught)}` };
+  return {
+    status: mailboxStatus(code, otherwise),
+    code,
+    reason: `create maildir file ${path}: ${systemWords(caught)}`,
+  };
 }

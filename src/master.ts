@@ -12,7 +12,7 @@ import { latin1Encode } from "./latin1.ts";
 import { Log } from "./log.ts";
 import { Maillog } from "./maillog.ts";
 import { Mta } from "./mta.ts";
-import { listEntry } from "./queue-list.ts";
+import { answerQueueRequest, type QueueWorld } from "./queue-requests.ts";
 import type { Listener, Millis, Processes, Runtime } from "./runtime.ts";
 
 /** How long sessions and deliveries may go on at a stop or reload. */
@@ -186,7 +186,6 @@ export class Master {
   async *#answer(request: ControlRequest): AsyncIterable<object> {
     const mta = this.#mta;
     if (mta === null) throw new Error("the mail system is reloading");
-    const id = request.id ?? "";
     switch (request.request) {
       case "status":
         yield { pid: this.#runtime.processes?.pid, addresses: mta.addresses };
@@ -197,48 +196,16 @@ export class Master {
       case "reload":
         this.#runtime.clock.after(10, () => void this.reload());
         return;
-      case "list":
-        for (const queue of ["active", "incoming", "deferred", "hold"] as const) {
-          for (const one of [...mta.store.list(queue)]) {
-            const entry = mta.store.get(one);
-            if (entry !== null) yield listEntry(entry);
-          }
-        }
-        return;
-      case "flush":
-        await mta.store.flush(id === "" ? undefined : id);
-        mta.qmgr.look(true);
-        return;
-      case "remove":
-        yield { changed: await mta.store.remove(id) };
-        return;
-      case "hold":
-        yield { changed: await mta.store.hold(id) };
-        return;
-      case "release":
-        yield { changed: await mta.store.release(id) };
-        mta.qmgr.look(false);
-        return;
       case "pickup":
         mta.pickup.look();
         return;
-      case "read":
-        for await (const chunk of readEntry(mta, id)) yield chunk;
+      default:
+        yield* answerQueueRequest(this.#queueWorld(mta), request) ?? [];
     }
   }
-}
 
-/** A message for postcat: the entry, then its content as Latin-1 text. */
-async function* readEntry(mta: Mta, id: string): AsyncIterable<object> {
-  const entry = mta.store.get(id);
-  if (entry === null) throw new Error(`no such message: ${id}`);
-  yield { entry };
-  for (const piece of mta.store.pieces(id) ?? []) yield { content: text(piece) };
-  if (mta.store.pieces(id) === null) for await (const piece of mta.store.read(id)) yield { content: text(piece) };
-}
-
-function text(piece: Uint8Array): string {
-  let out = "";
-  for (const byte of piece) out += String.fromCharCode(byte);
-  return out;
+  #queueWorld({ store, qmgr }: Mta): QueueWorld {
+    const queueDirectory = this.#loaded.main.queue_directory;
+    return { runtime: this.#runtime, queueDirectory, store, look: (flush) => qmgr.look(flush) };
+  }
 }

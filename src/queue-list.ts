@@ -7,15 +7,17 @@ import type { QueueEntry, QueueName } from "./queue/store.ts";
 
 export interface ListedRecipient {
   readonly address: string;
+  /** "" before the first attempt. */
   readonly reason: string;
 }
 
 export interface ListedEntry {
-  readonly queue: QueueName;
+  readonly queue: QueueName | "maildrop";
   readonly id: string;
   readonly arrived: number;
   readonly size: number;
   readonly sender: string;
+  /** Those that still wait. */
   readonly recipients: readonly ListedRecipient[];
 }
 

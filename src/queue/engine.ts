@@ -48,8 +48,8 @@ export interface QueueEngine {
   /** Another number each time the storage is opened. */
   readonly epoch: number;
   /**
-   * All of it or nothing. durable: on stable storage when it resolves. lazy: resolves at once, in effect for the next
-   * commit and scan, durable within 100 ms; kept and tried again while the storage cannot take it.
+   * All of it or nothing, in the order of the calls. durable: on stable storage when it resolves. lazy: resolves at
+   * once, seen by scan and readRange and durable within 100 ms; kept and tried again while the storage cannot take it.
    */
   commit(operations: readonly Operation[], durability: Durability): Promise<void>;
   /** Items whose key starts with the prefix and is greater than `after`, by key. */

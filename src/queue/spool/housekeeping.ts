@@ -13,7 +13,7 @@ import { type Position, writeCheckpoint } from "./checkpoint.ts";
 import { removeDurably, type SpoolContext } from "./context.ts";
 import { removeLarge } from "./large.ts";
 import { readBulk } from "./read-bulk.ts";
-import type { Segment } from "./segment.ts";
+import { type Segment, SEGMENT_HEAD } from "./segment.ts";
 import type { Slot } from "./slots.ts";
 import type { Writer } from "./writer.ts";
 
@@ -96,7 +96,9 @@ export class Housekeeper {
   async #checkpoint(): Promise<void> {
     const newest = this.#context.segments.at(-1);
     if (newest === undefined) return;
-    const position: Position = { segment: newest.number, offset: newest.size, epoch: this.#writer.epoch };
+    // The first write of a new segment may be under way: its records start behind the head all the same.
+    const offset = Math.max(newest.size, SEGMENT_HEAD);
+    const position: Position = { segment: newest.number, offset, epoch: this.#writer.epoch };
     const written = this.#sinceCheckpoint;
     const size = await writeCheckpoint(this.#context, position);
     if (size !== null) this.#checkpointSize = size;

@@ -203,3 +203,28 @@ describe("spool: opening", () => {
     assert.ok(times[0]! < 1000 * scale, `${times[0]} ms`);
   });
 });
+
+/*
+ * Mutations: each of these was made on purpose, and a test failed.
+ *   writer: acknowledged before fdatasync                                 power
+ *   writer: a segment whose write failed is written again                 faults
+ *   writer: no folder sync for a new segment                              power
+ *   writer: the head does not name the limits of failed segments          faults
+ *   writer: a segment that holds limits alone is removed after a failure  faults
+ *   writer: lazy operations dropped after a failure                       faults
+ *   writer: compaction's copies behind the batch instead of before it     power
+ *   writer: a newer epoch is not noticed                                  spool
+ *   large: no sync of the file; no sync of its folder                     power
+ *   recovery: what a killed process left unsynced is not synced           power
+ *   housekeeping: segments removed without a folder sync between them     power
+ *   housekeeping: a segment removed while something lives in it           store
+ *   checkpoint: renamed before its sync                                   damage
+ *   checkpoint: its position is behind what it holds                      power
+ *   framing: the checksum is not compared                                 power
+ *   segment: checksums without the salt of the name                       damage
+ *   scan: damage skips the rest of the block                              damage
+ *   read-bulk: damaged content is passed on                               damage
+ *   lock: a taken lock socket does not matter                             spool
+ *   message-store: removal is noted after its commit                      power, store
+ *   message-store: a second hold does not wait for the first              store
+ */

@@ -1,0 +1,125 @@
+/**
+ * How a tool reaches the queue: through the control socket of the running system or, when nothing runs and the caller
+ * may, by opening the store itself as the owner of its files.
+ *   open() --> running | direct --close()--> closed
+ * What the caller may not do is told by open(): "down" (nothing runs, and the store is not for this caller), "denied".
+ */
+
+import type { Config } from "../config/config.ts";
+import { userNamed, userNumbered } from "../config/passwd.ts";
+import { ask, type ControlRequest, controlPath, queuePath } from "../control.ts";
+import { systemCode } from "../errors.ts";
+import { openQueue } from "../queue/open.ts";
+import type { QueueStore } from "../queue/store.ts";
+import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
+import type { Runtime } from "../runtime.ts";
+import type { Tool } from "./tool.ts";
+
+/** A listing of a very long queue, or a large message, takes its time. */
+const ANSWER_WITHIN = 600_000;
+
+export type Each = (value: Record<string, unknown>) => void;
+
+export class QueueAccess {
+  readonly #runtime: Runtime;
+  readonly #path: string;
+  /** null: the system runs. */
+  readonly #world: QueueWorld | null;
+
+  private constructor(runtime: Runtime, path: string, world: QueueWorld | null) {
+    this.#runtime = runtime;
+    this.#path = path;
+    this.#world = world;
+  }
+
+  /** The store is open in this process. */
+  get direct(): boolean {
+    return this.#world !== null;
+  }
+
+  /**
+   * "operator": list and change everything; "anyone": list and flush. `opening` is called before the store is opened.
+   * Throws ConfigError, ResourceError.
+   */
+  static async open(
+    tool: Tool,
+    config: Config,
+    who: "operator" | "anyone",
+    opening: () => void = () => {},
+  ): Promise<QueueAccess | "down" | "denied"> {
+    const { runtime } = tool;
+    const path = who === "operator" ? controlPath(config.queue_directory) : queuePath(config.queue_directory);
+    const running = await ask(runtime, path, { request: "status" }, () => {});
+    if (running === true) return new QueueAccess(runtime, path, null);
+    if (running === false) return "denied";
+    if (!mayOpen(runtime, config)) return "down";
+    opening();
+    becomeOwner(runtime, config);
+    const store = await openStore(runtime, config);
+    const world = { runtime, queueDirectory: config.queue_directory, store, look: () => {} };
+    return new QueueAccess(runtime, path, world);
+  }
+
+  /** Throws Error with the other side's text. */
+  async ask(request: ControlRequest, each: Each): Promise<void> {
+    if (this.#world === null) {
+      const answered = await ask(this.#runtime, this.#path, request, each, ANSWER_WITHIN);
+      if (answered !== true) throw new Error("the mail system does not answer");
+      return;
+    }
+    const answers = answerQueueRequest(this.#world, request);
+    for await (const value of answers ?? []) each(value as Record<string, unknown>);
+  }
+
+  async close(): Promise<void> {
+    await this.#world?.store.close();
+  }
+}
+
+/** The super-user, and the owner of the mail. */
+export function mayOpen(runtime: Runtime, config: Config): boolean {
+  const uid = runtime.processes!.uid();
+  return uid === 0 || uid === userNamed(runtime, config.mail_owner)?.uid || uid === ownerOf(runtime, config);
+}
+
+function spoolFolder(config: Config): string | null {
+  const found = /^(?:fs:)?(\/.*)$/.exec(config.queue_storage);
+  return found === null ? null : found[1] as string;
+}
+
+/** Who owns the queue's files; null when there are none. */
+function ownerOf(runtime: Runtime, config: Config): number | null {
+  const folder = spoolFolder(config);
+  if (folder === null) return null;
+  for (const path of [`${folder}/shard-0`, folder]) {
+    try {
+      return runtime.files!.statSync(path).uid;
+    } catch (caught) {
+      if (systemCode(caught) !== "ENOENT") return null;
+    }
+  }
+  return null;
+}
+
+/** Files that the super-user made could not be opened by the mail system later. */
+function becomeOwner(runtime: Runtime, config: Config): void {
+  const owner = ownerOf(runtime, config);
+  if (runtime.processes!.uid() !== 0 || owner === null || owner === 0) return;
+  const user = userNumbered(runtime, owner);
+  if (user !== null) runtime.processes!.becomeUser(user);
+}
+
+/** A queue that was never used is not made here. */
+async function openStore(runtime: Runtime, config: Config): Promise<QueueStore> {
+  const unused = spoolFolder(config) !== null && ownerOfShard(runtime, config) === null;
+  const url = unused ? "memory:" : config.queue_storage;
+  return await openQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids });
+}
+
+function ownerOfShard(runtime: Runtime, config: Config): number | null {
+  try {
+    return runtime.files!.statSync(`${spoolFolder(config)}/shard-0`).uid;
+  } catch {
+    return null;
+  }
+}
