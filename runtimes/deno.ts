@@ -1,6 +1,7 @@
 /**
  * The Runtime of Deno: node's, but setgroups(2) and flock(2) come from libc, and pieces are joined before a write
- * (Deno's writev copies them twice). Without the right to load libc (--allow-ffi) there is no lock, and becomeUser throws.
+ * (Deno's writev copies them twice). Without the right to load libc (--allow-ffi) there is no flock and becomeUser
+ * throws.
  */
 
 import type { Runtime } from "../src/runtime.ts";

@@ -21,16 +21,16 @@ const lines = (file: string): string[] => text.get(file)!.split("\n");
 /** Layers of ARCHITECTURE.md §3: a file imports only from its own folder or a lower number. */
 const LAYERS: readonly (readonly [RegExp, number])[] = [
   [/^src\/(address|header|status|reply|errors|envelope|agent|runtime|latin1|lookup|ip-address|logical-lines|address-list)\.ts$/, 0],
-  [/^src\/(params\.ts|params\/|notices\.ts|queue-list\.ts)/, 0],
+  [/^src\/(params\.ts|params\/|notices\.ts)/, 0],
   [/^src\/(config|log|metrics|maps|dns|match-list|maillog)/, 1],
-  [/^src\/queue\//, 2],
+  [/^src\/(queue\/|queue-list\.ts)/, 2],
   [/^src\/trivial-rewrite\//, 3],
   [/^src\/cleanup\//, 4],
   [/^src\/bounce\//, 4.5],
-  [/^src\/(maildrop|maildir|mbox|mailbox)\.ts$/, 4.5],
+  [/^src\/(maildrop|maildir|mbox|mailbox)\.ts$|^src\/sendmail\//, 4.5],
   [/^src\/(smtpd|smtp|local)\/|^src\/(pickup|virtual|pipe|error)\.ts$/, 5],
   [/^src\/qmgr\//, 6],
-  [/^src\/(mta|master|control|listen|library)\.ts$|^src\/commands\//, 7],
+  [/^src\/(mta|master|control|listen|library|queue-requests)\.ts$|^src\/commands\//, 7],
   [/^src\/main\.ts$/, 8],
 ];
 

@@ -13,7 +13,7 @@ import { openQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
-import type { Tool } from "./tool.ts";
+import { Fatal, type Tool } from "./tool.ts";
 
 /** A listing of a very long queue, or a large message, takes its time. */
 const ANSWER_WITHIN = 600_000;
@@ -60,11 +60,18 @@ export class QueueAccess {
     return new QueueAccess(runtime, path, world);
   }
 
+  /** The running system, for what anyone may ask; null when nothing runs. */
+  static async running(tool: Tool, config: Config): Promise<QueueAccess | null> {
+    const path = queuePath(config.queue_directory);
+    const running = await ask(tool.runtime, path, { request: "status" }, () => {});
+    return running === true ? new QueueAccess(tool.runtime, path, null) : null;
+  }
+
   /** Throws Error with the other side's text. */
   async ask(request: ControlRequest, each: Each): Promise<void> {
     if (this.#world === null) {
       const answered = await ask(this.#runtime, this.#path, request, each, ANSWER_WITHIN);
-      if (answered !== true) throw new Error("the mail system does not answer");
+      if (answered !== true) throw new Fatal("the mail system does not answer");
       return;
     }
     const answers = answerQueueRequest(this.#world, request);

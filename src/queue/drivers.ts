@@ -52,7 +52,6 @@ const asDriver = defineDriver<{ url: string; engine: QueueEngine }, QueueEngine>
 }));
 
 async function openEngine(url: string, options: DriverOptions): Promise<QueueEngine> {
-  const { runtime } = options;
   if (url === "memory:") return new MemoryEngine(1);
   const folder = url.startsWith("fs:") ? url.slice(3) : url.startsWith("/") || url.startsWith(".") ? url : "";
   if (folder !== "") return openSpool({ ...options, folder });

@@ -1,7 +1,7 @@
 /**
  * A message on its way into the queue.
- *   small --more than LARGE_MESSAGE bytes--> large: what comes goes to storage in steps; either --commit()--> committed,
- *   --abort(), or a commit that failed--> gone
+ *   small --more than LARGE_MESSAGE bytes--> large: what comes goes to storage in steps
+ *   either --commit()--> committed; --abort(), or a commit that failed--> gone
  * A large content is "content:<id>" (what was put before it) and then "content:<id>:<n>": one large file where the
  * storage has files, else chunks of CHUNK bytes. When storage fails, the next append() or commit() says so.
  */
@@ -27,7 +27,7 @@ class LargeBody {
   #waitingBytes = 0;
   /** Never rejects. */
   #writing: Promise<void> | null = null;
-  #error: unknown = null;
+  #error: Error | null = null;
   #writer: LargeWriter | null = null;
   #chunks = 0;
 
@@ -74,7 +74,7 @@ class LargeBody {
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#writing = this.#write(pieces).catch((error: unknown) => {
-      this.#error = error;
+      this.#error = error instanceof Error ? error : new Error(String(error));
     }).then(() => {
       this.#writing = null;
       if (this.#waitingBytes >= CHUNK) this.#start();

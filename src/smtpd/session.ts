@@ -42,6 +42,7 @@ export class Session implements Dialogue {
   readonly #logger: Logger;
   readonly #errors: SessionErrors;
   #improperPipelining = false;
+  #inData = false;
   #ended = false;
 
   constructor(host: SessionHost, peer: Peer, slot: number) {
@@ -99,6 +100,7 @@ export class Session implements Dialogue {
 
   closed(): void {
     if (!this.#ended) this.#logger.info(`lost connection after ${this.mail.where()} from ${namaddr(this.#client)}`);
+    if (this.#inData) this.#errors.count("DATA", true, false);
     this.mail.forget();
     this.#logger.info(`disconnect from ${namaddr(this.#client)}${this.#errors.summary(ORDER)}`);
     this.#host.gone(this.#slot);
@@ -157,7 +159,9 @@ export class Session implements Dialogue {
       return { text: "", next: "chunk", chunk: outcome.chunk ?? 0, chunkIs: outcome.chunkIs ?? "only" };
     }
     const delay = this.#errors.delay;
-    this.#errors.count(verb, outcome.error, JUNK.has(verb));
+    // DATA counts when its message is over.
+    this.#inData = outcome.next === "data";
+    if (!this.#inData) this.#errors.count(verb, outcome.error, JUNK.has(verb));
     const text = replyText(outcome.reply);
     if (outcome.reply.close) return { ...this.#last(text), delay };
     return { text, next: outcome.next ?? "command", delay };

@@ -33,8 +33,8 @@ function envelope(number: number): Envelope {
 async function session(store: QueueStore, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const incoming = store.begin();
-    incoming.append(header);
-    incoming.append(body);
+    await incoming.append(header);
+    await incoming.append(body);
     const { entry } = await incoming.commit(envelope(i));
     store.activate(entry.id);
     if (store.pieces(entry.id) === null) throw new Error("content is not in memory");

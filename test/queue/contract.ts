@@ -159,7 +159,7 @@ function lives(test: Test, storage: Storage): void {
     store = await again();
     assert.deepEqual(counts(store), [0, 0, 0, 0, 0]);
     const incoming = store.begin();
-    incoming.append(pattern(10));
+    await incoming.append(pattern(10));
     const held = await incoming.commit(envelopeOf(1, "a@b"), true);
     assert.equal(held.entry.queue, "hold");
   });

@@ -1,10 +1,11 @@
 /**
  * The one writer of a shard: group commit.
- *   idle --commit()--> kicked --clock.soon--> writing (one writev, one fdatasync) --more was collected--> writing … --> idle
+ *   idle --commit()--> kicked --clock.soon--> writing (one writev, one fdatasync) --> idle or writing again
  * Everything collected while a batch is being written goes into the next one. The segment: none --> active --full-->
  * none; a write or sync that failed seals it for good, and the batch is tried once more in a new segment. When that
  * fails too, its durable commits are rejected with ResourceError and have not happened; lazy ones are kept and tried
- * again. What a failed write left behind is void: the head of the next segment says where the failed one ends. A writer that sees the segment of a newer epoch stops for good.
+ * again. What a failed write left behind is void: the head of the next segment says where the failed one ends.
+ * A writer that sees the segment of a newer epoch stops for good.
  */
 
 import { messageOf, ResourceError } from "../../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Damage anywhere in the spool's files: bits flipped, ranges zeroed, files cut, checkpoints spoiled. Opening reports and
- * never throws anything untyped; a message that is still there is byte-equal or says that it cannot be read; only
+ * Damage anywhere in the spool's files: bits flipped, ranges zeroed, files cut, checkpoints spoiled. Opening reports
+ * and never throws anything untyped; a message that is still there is byte-equal or says that it cannot be read; only
  * messages whose own bytes were touched are lost.
  */
 

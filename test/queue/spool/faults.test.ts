@@ -67,7 +67,7 @@ describe("spool on a disk that fails", () => {
     });
   }
 
-  it("a full disk rejects with ENOSPC; when space is back, mail is taken again and lazy changes were kept", async () => {
+  it("a full disk rejects with ENOSPC; with space again mail is taken, and lazy changes were kept", async () => {
     const bed = makeBed(2);
     const store = await bed.open();
     const ids = new Map([[await one(store, 1), 1], [await one(store, 2), 2]]);
@@ -140,7 +140,7 @@ async function randomFailures(seed: number): Promise<void> {
   const ids = new Map<string, number>();
   const gone = new Set<string>();
   let trouble = 0;
-  bed.disk.fault = (operation, path) => {
+  bed.disk.fault = (operation) => {
     if (operation === "read" || operation === "list" || operation === "stat" || random.below(100) >= trouble) {
       return null;
     }

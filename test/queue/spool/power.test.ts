@@ -13,7 +13,7 @@ import { crc32 } from "node:zlib";
 import { openQueue } from "../../../src/queue/open.ts";
 import type { SpoolTuning } from "../../../src/queue/spool/spool.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
-import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
+import { contentOf, envelopeOf, pattern } from "../contract.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
 
 const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);

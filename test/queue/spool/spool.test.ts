@@ -1,6 +1,6 @@
 /**
- * The spool on a real disk: who may open it, what it keeps on the disk, how fast it opens. Power cuts, failing disks and
- * damage have their own files (power, faults, damage).
+ * The spool on a real disk: who may open it, what it keeps on the disk, how fast it opens. Power cuts, failing disks
+ * and damage have their own files (power, faults, damage).
  */
 
 import assert from "node:assert/strict";

@@ -1,0 +1,62 @@
+/**
+ * postqueue(1): lists the queue (-p, -j) and flushes it (-f, -i ID, -s SITE). Exit status 0, 69 (EX_UNAVAILABLE) for what
+ * is fatal, as in Postfix. Unlike Postfix, -s works for every domain, not only for those of fast_flush_domains.
+ */
+
+import type { Config } from "../config/config.ts";
+import type { ControlRequest } from "../control.ts";
+import type { ListedEntry } from "../queue-list.ts";
+import type { Runtime } from "../runtime.ts";
+import { hasOption, lastValue } from "./getopt.ts";
+import { QueueAccess } from "./queue-access.ts";
+import { QueueReport, queueLine } from "./queue-report.ts";
+import { Fatal, runTool, type Tool } from "./tool.ts";
+
+const UNAVAILABLE = 69;
+const USAGE =
+  "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
+const NOT_RUNNING = "Connect to the Postfix showq service: No such file or directory";
+const MODES = ["f", "i", "j", "p", "s"];
+
+export function postqueue(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
+  return runTool(runtime, "postqueue", UNAVAILABLE, async (tool) => {
+    const line = tool.options("c:fi:jps:v", arguments_, USAGE);
+    const modes = line.options.filter(({ letter }) => MODES.includes(letter));
+    if (modes.length !== 1 || line.operands.length > 0) throw new Fatal(USAGE);
+    const config = tool.config(tool.directory(lastValue(line, "c")));
+    const id = lastValue(line, "i");
+    const site = lastValue(line, "s");
+    if (id !== null && !/^[0-9A-Za-z]+$/.test(id)) throw new Fatal(`Cannot flush queue ID - invalid name: "${id}"`);
+    if (site !== null && !/^(\[[0-9A-Za-z.:]+\]|[0-9A-Za-z_.-]+)$/.test(site)) {
+      throw new Fatal(`Cannot flush mail queue - invalid destination: "${site}"`);
+    }
+    if (hasOption(line, "j")) await list(tool, config, (entry) => tool.print(queueLine(entry)), () => "");
+    else if (hasOption(line, "p")) {
+      const report = new QueueReport(config.enable_long_queue_ids, (at) => runtime.clock.zoneMinutes(at));
+      await list(tool, config, (entry) => tool.print(report.entry(entry)), () => report.end());
+    } else await flush(tool, config, id !== null ? { id } : site !== null ? { site } : {});
+    return 0;
+  });
+}
+
+async function list(tool: Tool, config: Config, each: (entry: ListedEntry) => void, end: () => string): Promise<void> {
+  const access = await QueueAccess.open(tool, config, "anyone", () => {
+    tool.warn(`Mail system is down -- accessing queue directly (${NOT_RUNNING})`);
+  });
+  if (access === "down") throw new Fatal(`Queue report unavailable - mail system is down (${NOT_RUNNING})`);
+  if (access === "denied") throw new Fatal("Queue report unavailable - Permission denied");
+  try {
+    await access.ask({ request: "list" }, (value) => each(value as unknown as ListedEntry));
+  } finally {
+    await access.close();
+  }
+  tool.print(end());
+}
+
+async function flush(tool: Tool, config: Config, which: { id?: string; site?: string }): Promise<void> {
+  const request: ControlRequest = { request: "flush", ...which };
+  // Without a running system there is nobody to deliver: the store is not opened for it.
+  const access = await QueueAccess.running(tool, config);
+  if (access === null) throw new Fatal("Cannot flush mail queue - mail system is down");
+  await access.ask(request, () => {});
+}
