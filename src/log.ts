@@ -63,6 +63,11 @@ export class Log {
     };
   }
 
+  /** One line under a whole tag (postlog -t). */
+  line(tag: string, severity: Severity, text: string): void {
+    this.#add(tag, this.#options.pid, severity, text);
+  }
+
   /** Hands over what was gathered, at once. */
   flush(): void {
     this.#waiting = false;

@@ -15,6 +15,21 @@ import { ctime } from "./header.ts";
 import { latin1Encode } from "./latin1.ts";
 import type { Files, FileStat, OpenFile, Runtime } from "./runtime.ts";
 
+/** Names that nobody else makes: two agents of a process write to the same folder, and so may other processes. */
+export class UniqueNames {
+  readonly #prefix: string;
+  #count = 0;
+
+  constructor(runtime: Runtime) {
+    const random = [...runtime.random.bytes(4)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    this.#prefix = `P${runtime.processes?.pid ?? 0}R${random}`;
+  }
+
+  next(): string {
+    return `${this.#prefix}Q${++this.#count}`;
+  }
+}
+
 /** Whom a mailbox belongs to. */
 export interface Owner {
   readonly uid: number;

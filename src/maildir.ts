@@ -9,7 +9,7 @@
 import type { ContentSource } from "./agent.ts";
 import { systemCode } from "./errors.ts";
 import { copyFault, copyMessage, leadingLines, type Letter, mailboxStatus, Ownership, systemWords } from "./mailbox.ts";
-import type { StoreFault } from "./mailbox.ts";
+import { type StoreFault, UniqueNames } from "./mailbox.ts";
 import type { Clock, Files, OpenFile, Runtime } from "./runtime.ts";
 
 /** One fsync of a folder serves everybody who asked before it began. */
@@ -53,11 +53,10 @@ export class Maildirs {
   readonly #content: ContentSource;
   readonly #ownership: Ownership;
   readonly #syncs: FolderSync;
-  readonly #pid: number;
+  readonly #names: UniqueNames;
   readonly #host: string;
   /** Maildirs that are being made: nobody uses them before their names are durable. */
   readonly #making = new Map<string, Promise<void>>();
-  #count = 0;
 
   constructor(runtime: Runtime, files: Files, content: ContentSource) {
     this.#files = files;
@@ -65,7 +64,7 @@ export class Maildirs {
     this.#content = content;
     this.#ownership = new Ownership(runtime, files);
     this.#syncs = new FolderSync(files);
-    this.#pid = runtime.processes?.pid ?? 0;
+    this.#names = new UniqueNames(runtime);
     this.#host = (runtime.processes?.hostname ?? "localhost").replaceAll("/", "\\057").replaceAll(":", "\\072");
   }
 
@@ -73,7 +72,7 @@ export class Maildirs {
   async store(maildir: string, letter: Letter, otherwise: string): Promise<StoreFault> {
     const now = this.#clock.now();
     const second = Math.floor(now / 1000);
-    const path = `${maildir}tmp/${second}.P${this.#pid}Q${++this.#count}.${this.#host}`;
+    const path = `${maildir}tmp/${second}.${this.#names.next()}.${this.#host}`;
     let draft: Draft;
     try {
       draft = { path, file: await this.#create(maildir, path, letter) };

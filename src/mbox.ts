@@ -10,7 +10,7 @@
 import type { ContentSource } from "./agent.ts";
 import { systemCode } from "./errors.ts";
 import { copyFault, copyMessage, leadingLines, type Letter, mailboxStatus, Ownership, systemWords } from "./mailbox.ts";
-import { type StoreFault, SystemFault } from "./mailbox.ts";
+import { type StoreFault, SystemFault, UniqueNames } from "./mailbox.ts";
 import type { Clock, Files, FileStat, Millis, OpenFile, Runtime } from "./runtime.ts";
 
 export interface MboxRules {
@@ -46,10 +46,9 @@ export class Mboxes {
   readonly #ownership: Ownership;
   readonly #rules: MboxRules;
   readonly #dotlock: boolean;
-  readonly #pid: number;
+  readonly #names: UniqueNames;
   /** The last delivery to each mailbox of this process. */
   readonly #tails = new Map<string, Promise<unknown>>();
-  #count = 0;
 
   constructor(runtime: Runtime, files: Files, content: ContentSource, rules: MboxRules) {
     this.#files = files;
@@ -58,7 +57,7 @@ export class Mboxes {
     this.#ownership = new Ownership(runtime, files);
     this.#rules = rules;
     this.#dotlock = rules.locks.includes("dotlock") || !rules.locks.includes("flock");
-    this.#pid = runtime.processes?.pid ?? 0;
+    this.#names = new UniqueNames(runtime);
   }
 
   async store(path: string, letter: Letter): Promise<StoreFault> {
@@ -83,7 +82,8 @@ export class Mboxes {
         await this.#lockName(path, letter);
         dotlocked = true;
       }
-      file ??= await this.#create(path, letter);
+      // Somebody else may have made it before we had the lock.
+      file ??= (await this.#openExisting(path, letter))?.file ?? await this.#create(path, letter);
       return await this.#append(path, file, letter);
     } catch (caught) {
       if (caught instanceof Refused) return caught.fault;
@@ -161,7 +161,7 @@ export class Mboxes {
   /** `path.lock`, by link(2) to a name of our own; deliver_lock_attempts times, deliver_lock_delay apart. */
   async #lockName(path: string, letter: Letter): Promise<void> {
     const lock = `${path}.lock`;
-    const own = `${lock}.${this.#pid}.${++this.#count}`;
+    const own = `${lock}.${this.#names.next()}`;
     try {
       await this.#ownership.mayCreateIn(folderOf(path), letter.creator);
       const file = await this.#files.open(own, "create", 0o444);

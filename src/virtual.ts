@@ -16,7 +16,7 @@ import type { Letter, Owner, StoreFault } from "./mailbox.ts";
 import { Maildirs } from "./maildir.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Mboxes } from "./mbox.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Clock, Runtime } from "./runtime.ts";
 import type { DeliveryResult, Outcome } from "./status.ts";
 
 export interface VirtualServices {
@@ -41,6 +41,7 @@ export function addressKeys(address: string, delimiters: string): string[] {
 export class VirtualAgent implements DeliveryAgent {
   readonly #config: Config;
   readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #tables: Readonly<Record<TableName, readonly LookupTable[]>>;
   readonly #maildirs: Maildirs | null;
   readonly #mboxes: Mboxes | null;
@@ -49,6 +50,7 @@ export class VirtualAgent implements DeliveryAgent {
     const { runtime, config, content, log } = services;
     this.#config = config;
     this.#log = log;
+    this.#clock = runtime.clock;
     const open = (name: TableName): LookupTable[] =>
       config[name].map((table) => openTable(table, runtime, { place: name, warn: (text) => log.warn(text) }));
     this.#tables = {
@@ -69,7 +71,12 @@ export class VirtualAgent implements DeliveryAgent {
   }
 
   deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly DeliveryResult[]> {
-    return Promise.all(request.recipients.map((recipient) => this.#deliver(request, recipient, signal)));
+    // There is no connection to wait for: all the time counts as transmission.
+    const connectedAt = this.#clock.now();
+    return Promise.all(request.recipients.map(async (recipient) => {
+      const result = await this.#deliver(request, recipient, signal);
+      return { ...result, connectedAt };
+    }));
   }
 
   close(): Promise<void> {

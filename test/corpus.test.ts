@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { corpus, hashOf, sendAll } from "./corpus.ts";
@@ -23,7 +25,7 @@ test(`${mails.length} real mails reach the next hop once and with equal bodies`,
   });
   try {
     await sendAll(mails, running.port, "sink.example");
-    await until(() => sink.messages.length >= mails.length, 60_000, () => `${sink.messages.length} arrived`);
+    await until(() => sink.messages.length >= mails.length, 30_000, () => `${sink.messages.length} arrived\n${running.log.slice(-2000)}`);
     check(sink.messages.map(({ recipients, content }) => ({
       id: Number(/^u(\d+)@/.exec(recipients[0]!)![1]),
       body: content.slice(content.indexOf("\r\n\r\n") + 4),
@@ -36,11 +38,17 @@ test(`${mails.length} real mails reach the next hop once and with equal bodies`,
 });
 
 test(`${mails.length} real mails reach their Maildirs once and with equal bodies`, { timeout: 180_000 }, async () => {
+  // As root the mailbox belongs to another account, as it would on a real host.
+  const uid = process.getuid!() || 65534;
+  const folder = mkdtempSync(join(tmpdir(), "postrider-boxes-"));
+  chmodSync(folder, 0o755);
+  mkdirSync(`${folder}/mail`);
+  chownSync(`${folder}/mail`, uid, process.getgid!() || 65534);
   const running = await startPostrider({
     main: `virtual_mailbox_domains = box.example
-virtual_mailbox_base = $queue_directory/..
+virtual_mailbox_base = ${folder}/mail
 virtual_mailbox_maps = static:box/
-virtual_uid_maps = static:${process.getuid!() || 65534}
+virtual_uid_maps = static:${uid}
 virtual_gid_maps = static:${process.getgid!() || 65534}
 virtual_minimum_uid = 1
 hopcount_limit = 100
@@ -48,17 +56,17 @@ virtual_mailbox_limit = 0`,
   });
   try {
     await sendAll(mails, running.port, "box.example");
-    const folder = `${running.folder}/box/new`;
+    const box = `${folder}/mail/box/new`;
     const count = (): number => {
       try {
-        return readdirSync(folder).length;
+        return readdirSync(box).length;
       } catch {
         return 0;
       }
     };
-    await until(() => count() >= mails.length, 120_000, () => `${count()} arrived`);
-    check(readdirSync(folder).map((name) => {
-      const content = readFileSync(`${folder}/${name}`, "latin1").replace(/\n/g, "\r\n");
+    await until(() => count() >= mails.length, 30_000, () => `${count()} arrived\n${running.log.slice(-2000)}`);
+    check(readdirSync(box).map((name) => {
+      const content = readFileSync(`${box}/${name}`, "latin1").replace(/\n/g, "\r\n");
       return {
         id: Number(/^Delivered-To: u(\d+)@/m.exec(content)![1]),
         body: content.slice(content.indexOf("\r\n\r\n") + 4),
@@ -67,5 +75,6 @@ virtual_mailbox_limit = 0`,
     assert.equal(await running.stop(), 0);
   } finally {
     await running.remove();
+    rmSync(folder, { recursive: true, force: true });
   }
 });

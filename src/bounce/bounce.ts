@@ -170,7 +170,7 @@ export class Bounce implements Notices {
       envid: "",
       notice: !postmaster ? "bounce" : message.envelope.sender === "" ? "double-bounce" : "postmaster",
     });
-    if (result.kind !== "queued") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines?.join(" ")}`);
+    if (result.kind !== "queued") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines.join(" ")}`);
     this.#logger.info(`${message.id}: ${order.name}: ${out.id}`);
     this.#services.queued(result.committed);
   }

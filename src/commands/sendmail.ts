@@ -6,10 +6,10 @@
 
 import type { Config } from "../config/config.ts";
 import { userNumbered } from "../config/passwd.ts";
-import { ask, queuePath } from "../control.ts";
 import { systemCode } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
 import { submit } from "../sendmail/sendmail.ts";
+import { knock } from "./knock.ts";
 import { postalias } from "./postalias.ts";
 import { postfix } from "./postfix.ts";
 import { postqueue } from "./postqueue.ts";
@@ -17,8 +17,6 @@ import { type Mode, type Request, SendmailOptions } from "./sendmail-options.ts"
 import { Fatal, runTool, systemText, type Tool } from "./tool.ts";
 
 const TEMPFAIL = 75;
-/** How long the knock at the running system may take. */
-const KNOCK = 2_000;
 
 export function sendmail(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
   return run(runtime, "sendmail", "enqueue", arguments_);
@@ -134,13 +132,4 @@ async function enqueue(call: Call): Promise<number> {
   }
   await knock(runtime, config);
   return 0;
-}
-
-/** Wakes pickup; when nothing runs the message waits for the start. */
-export async function knock(runtime: Runtime, config: Config): Promise<void> {
-  try {
-    await ask(runtime, queuePath(config.queue_directory), { request: "pickup" }, () => {}, KNOCK);
-  } catch {
-    // The message is safe; pickup looks by itself.
-  }
 }

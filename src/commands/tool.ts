@@ -69,9 +69,13 @@ export class Tool {
 
   /** `NAME: text`; control characters are shown as "?". */
   tell(text: string): void {
+    this.tellAs(this.name, text);
+  }
+
+  tellAs(name: string, text: string): void {
     this.flush();
     // deno-lint-ignore no-control-regex
-    this.processes.writeError(latin1Encode(`${this.name}: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`));
+    this.processes.writeError(latin1Encode(`${name}: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`));
   }
 
   warn(text: string): void {

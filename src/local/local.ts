@@ -43,7 +43,12 @@ export class LocalAgent implements DeliveryAgent {
   }
 
   deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly DeliveryResult[]> {
-    return Promise.all(request.recipients.map((recipient) => this.#deliver(request, recipient, signal)));
+    // There is no connection to wait for: all the time counts as transmission.
+    const connectedAt = this.#services.runtime.clock.now();
+    return Promise.all(request.recipients.map(async (recipient) => {
+      const result = await this.#deliver(request, recipient, signal);
+      return { ...result, connectedAt };
+    }));
   }
 
   close(): Promise<void> {

@@ -43,6 +43,11 @@ export class Drop {
     if (this.#held >= WRITE_SIZE) await this.#flush();
   }
 
+  /** All that was taken is in the file, for who reads it before commit(). */
+  written(): Promise<void> {
+    return this.#flush();
+  }
+
   /** Durable when it resolves. */
   async commit(): Promise<void> {
     await this.#flush();

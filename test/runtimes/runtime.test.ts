@@ -317,8 +317,8 @@ describe("processes", () => {
   });
   it("signals arrive, and a process that is gone is reported", async () => {
     let got = 0;
-    processes.onSignal("SIGUSR2", () => got++);
-    assert.equal(processes.kill(processes.pid, "SIGUSR2"), true);
+    processes.onSignal("SIGHUP", () => got++);
+    assert.equal(processes.kill(processes.pid, "SIGHUP"), true);
     await wait(50);
     assert.equal(got, 1);
     assert.equal(processes.kill(0x3fffff, 0), false);

@@ -134,7 +134,9 @@ describe("damaged spool", () => {
     await assert.rejects(open(disk, random, []), { name: "ConfigError", message: /newer/ });
   });
 
-  it(`random damage: only typed errors, only touched messages lost (seeds from ${firstSeed})`, async () => {
+  it(`random damage: only typed errors, only touched messages lost (seeds from ${firstSeed})`, {
+    timeout: 60_000 * scale,
+  }, async () => {
     for (let run = 0; run < 60 * scale; run++) await randomDamage(firstSeed + run);
   });
 });

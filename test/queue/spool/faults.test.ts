@@ -128,7 +128,7 @@ describe("spool on a disk that fails", () => {
     await mustHold(await bed.open(bed.disk.afterCut()), new Map([[id, 2]]), 700_000);
   });
 
-  it(`random failures, then a power cut (seeds from ${firstSeed})`, async () => {
+  it(`random failures, then a power cut (seeds from ${firstSeed})`, { timeout: 60_000 * scale }, async () => {
     for (let run = 0; run < 40 * scale; run++) await randomFailures(firstSeed + run);
   });
 });

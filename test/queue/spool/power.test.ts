@@ -167,7 +167,7 @@ async function run(seed: number): Promise<void> {
 }
 
 describe("spool and power cuts", () => {
-  it(`keeps every promise (seeds from ${firstSeed})`, async () => {
+  it(`keeps every promise (seeds from ${firstSeed})`, { timeout: 60_000 * scale }, async () => {
     const runs = process.env.POSTRIDER_TEST_SEED === undefined ? 60 * scale : 1;
     for (let i = 0; i < runs; i++) await run(firstSeed + i);
   });

@@ -93,7 +93,7 @@ describe("spool: one writer", () => {
 });
 
 describe("spool: what is on the disk", () => {
-  it("segments in which nothing lives go away", async () => {
+  it("segments in which nothing lives go away", { timeout: 60_000 * scale }, async () => {
     const folder = await newFolder();
     const store = await openQueue(`fs:${folder}`, { runtime, tuning: SMALL });
     for (let i = 0; i < 300; i++) {
@@ -107,7 +107,9 @@ describe("spool: what is on the disk", () => {
     await store.close();
   });
 
-  it("living mail in old segments is moved when more is dead than lives, and large files are not copied", async () => {
+  it("living mail in old segments is moved when more is dead than lives, and large files are not copied", {
+    timeout: 60_000 * scale,
+  }, async () => {
     const folder = await newFolder();
     const store = await openQueue(`fs:${folder}`, { runtime, tuning: SMALL });
     const kept = new Map<string, [number, number]>();
@@ -174,7 +176,9 @@ describe("spool: what is on the disk", () => {
 });
 
 describe("spool: opening", () => {
-  it(`${20_000 * scale} queued messages open within the time that 100,000 have for a second`, async () => {
+  it(`${20_000 * scale} queued messages open within the time that 100,000 have for a second`, {
+    timeout: 60_000 * scale,
+  }, async () => {
     const count = 20_000 * scale;
     const folder = await newFolder();
     let store = await openQueue(`fs:${folder}`, { runtime });
