@@ -4,6 +4,7 @@
  */
 
 const CHUNK = 4096;
+const encoder = new TextEncoder();
 
 export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
   if (end - start <= CHUNK) return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
@@ -14,6 +15,9 @@ export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.l
 
 /** Characters above U+00FF keep their low byte only: callers pass text that came from latin1Decode. */
 export function latin1Encode(text: string): Uint8Array {
+  // Native for the usual case: ASCII is the same in UTF-8, byte for byte.
+  const same = encoder.encode(text);
+  if (same.length === text.length) return same;
   const bytes = new Uint8Array(text.length);
   for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
   return bytes;
@@ -25,8 +29,6 @@ const decoder = new TextDecoder();
 export function unicodeOf(text: string): string {
   return decoder.decode(latin1Encode(text));
 }
-
-const encoder = new TextEncoder();
 
 /** Unicode text as Latin-1 text that holds its UTF-8 bytes. */
 export function latin1Of(unicode: string): string {

@@ -39,6 +39,38 @@ function printable(text: string): string {
   return /[\x00-\x1f\x7f]/.test(text) ? text.replace(/[\x00-\x1f\x7f]/g, "?") : text;
 }
 
+class ServiceLogger implements Logger {
+  readonly #log: Log;
+  readonly #tag: string;
+  readonly #slot: number;
+
+  constructor(log: Log, tag: string, slot: number) {
+    this.#log = log;
+    this.#tag = tag;
+    this.#slot = slot;
+  }
+
+  info(text: string): void {
+    this.#log.add(this.#tag, this.#slot, "info", text);
+  }
+
+  warn(text: string): void {
+    this.#log.add(this.#tag, this.#slot, "warning", text);
+  }
+
+  error(text: string): void {
+    this.#log.add(this.#tag, this.#slot, "error", text);
+  }
+
+  fatal(text: string): void {
+    this.#log.add(this.#tag, this.#slot, "fatal", text);
+  }
+
+  slot(slot: number): Logger {
+    return new ServiceLogger(this.#log, this.#tag, slot);
+  }
+}
+
 export class Log {
   readonly #options: LogOptions;
   #lines = "";
@@ -51,21 +83,9 @@ export class Log {
     this.#options = options;
   }
 
-  /** `service` is the part after "postfix/": "smtpd", "cleanup"; `name` replaces syslog_name where a service has its own. */
+  /** `service` is the part after "postfix/": "smtpd"; `name` replaces syslog_name where a service has its own. */
   service(service: string, slot: number = this.#options.pid, name: string = this.#options.name): Logger {
-    const write = (severity: Severity, text: string): void => this.#add(`${name}/${service}`, slot, severity, text);
-    return {
-      info: (text) => write("info", text),
-      warn: (text) => write("warning", text),
-      error: (text) => write("error", text),
-      fatal: (text) => write("fatal", text),
-      slot: (number) => this.service(service, number, name),
-    };
-  }
-
-  /** One line under a whole tag (postlog -t). */
-  line(tag: string, severity: Severity, text: string): void {
-    this.#add(tag, this.#options.pid, severity, text);
+    return new ServiceLogger(this, `${name}/${service}`, slot);
   }
 
   /** Hands over what was gathered, at once. */
@@ -79,7 +99,7 @@ export class Log {
     this.#options.write(lines);
   }
 
-  #add(tag: string, slot: number, severity: Severity, text: string): void {
+  add(tag: string, slot: number, severity: Severity, text: string): void {
     const { clock, format, hostname } = this.#options;
     if (format === "json") {
       const time = new Date(clock.now()).toISOString();

@@ -11,9 +11,15 @@ export interface Received {
   readonly content: string;
 }
 
+/** An answer that never comes. */
+export const SILENT = "\0";
+
 export interface SinkOptions {
   readonly keywords?: readonly string[];
-  /** The reply to a command line, or null for the usual one; "" closes the connection without a reply. */
+  /**
+   * The reply to a command line ("" is the greeting), or null for the usual one; "" closes the connection without a
+   * reply, SILENT says nothing.
+   */
   readonly answer?: (line: string, session: number) => string | null;
   /** The reply after the dot, in the same way. */
   readonly dot?: (received: Received, session: number) => string | null;
@@ -55,7 +61,7 @@ export class Sink {
     this.#sockets.add(socket);
     const say = (reply: string): void => {
       if (reply === "") socket.destroy();
-      else socket.write(`${reply}\r\n`);
+      else if (reply !== SILENT) socket.write(`${reply}\r\n`);
     };
     const command = (line: string): void => {
       this.commands.push(line);

@@ -13,6 +13,11 @@ const WHILE_WRITTEN = 0o600;
 const COMPLETE = 0o744;
 const WRITE_SIZE = 256 * 1024;
 
+/** 128 random bits: nobody guesses a name in a folder that he may not list. */
+export function dropName(runtime: Runtime): string {
+  return [...runtime.random.bytes(16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Drop {
   readonly path: string;
   readonly #files: Files;
@@ -28,10 +33,9 @@ export class Drop {
     this.#file = file;
   }
 
-  static async open(runtime: Runtime, queueDirectory: string): Promise<Drop> {
+  static async open(runtime: Runtime, queueDirectory: string, name: string = dropName(runtime)): Promise<Drop> {
     const files = runtime.files as Files;
     const folder = `${queueDirectory}/maildrop`;
-    const name = [...runtime.random.bytes(16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
     const path = `${folder}/${name}`;
     return new Drop(files, folder, path, await files.open(path, "create", WHILE_WRITTEN));
   }

@@ -230,7 +230,8 @@ function upperSet(words: readonly string[]): ReadonlySet<string> {
   return new Set(words.map((word) => word.toUpperCase()));
 }
 
-function ehloKeywords(config: Config): string[] {
+/** Lines of the EHLO reply after the host name. */
+export function ehloKeywords(config: Config): string[] {
   const size = config.message_size_limit > 0 ? `SIZE ${config.message_size_limit}` : "SIZE";
   const verify = config.disable_vrfy_command ? [] : ["VRFY"];
   return ["PIPELINING", size, ...verify, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "CHUNKING"];

@@ -1,0 +1,198 @@
+/**
+ * Notices of ours beside those of Debian's Postfix for the same mail and the same next hop: byte by byte after ids and
+ * dates are made the same, and field by field as mailparser reads them.
+ */
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { simpleParser } from "mailparser";
+import { type Running, startPostrider, until } from "../postrider.ts";
+import { type Received, Sink } from "../sink.ts";
+import { type DebianPostfix, debianPostfix, type Mail, startDebianPostfix, submit } from "./debian-postfix.ts";
+
+const HEAD = "From: a@orig.example\r\nTo: x@d.example\r\nSubject: one\r\nMessage-Id: <m1@orig.example>\r\n" +
+  "Date: Sun, 22 Nov 2026 18:00:00 +0000\r\n\r\n";
+const CONTENT = `${HEAD}hello\r\n.dot\r\nFrom here\r\n--not-a-boundary\r\n\xe4\xf6\r\n`;
+
+/** What the next hop says to a recipient, by the first letters of its name. */
+function answer(line: string): string | null {
+  if (!/^RCPT/i.test(line)) return null;
+  if (line.includes("<bad")) {
+    return "550 5.1.1 <x>: Recipient address rejected: User unknown in virtual mailbox table, sorry";
+  }
+  if (line.includes("<multi")) {
+    return "550-5.7.1 first line\r\n550 5.7.1 second line of a rather long reply that goes on";
+  }
+  if (line.includes("<plain")) return "553 no enhanced status";
+  return line.includes("<later") ? "450 4.2.0 try later" : null;
+}
+
+const dot = ({ recipients }: Received): string | null =>
+  recipients.some((address) => address.startsWith("data")) ? "554 5.6.0 content refused" : null;
+
+interface Case extends Mail {
+  readonly what: string;
+  /** How many notices come of it. */
+  readonly notices: number;
+}
+
+const SETTINGS: readonly { readonly name: string; readonly main: string; readonly cases: readonly Case[] }[] = [
+  {
+    name: "defaults",
+    main: "delay_warning_time = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\n",
+    cases: [
+      { what: "one recipient", sender: "s1@orig.example", recipients: ["bad@d.example"], content: CONTENT, notices: 1 },
+      {
+        what: "several, NOTIFY, ORCPT, ENVID, RET=HDRS",
+        sender: "s2@orig.example",
+        options: "ENVID=env+2B1 RET=HDRS",
+        recipients: [
+          "bad@d.example NOTIFY=FAILURE ORCPT=rfc822;Orig+2BX@y.example",
+          "multi@d.example NOTIFY=FAILURE,DELAY",
+          "good@d.example NOTIFY=SUCCESS",
+          "plain@d.example",
+          "bad2@d.example NOTIFY=NEVER",
+        ],
+        content: CONTENT,
+        notices: 2,
+      },
+      {
+        what: "a refusal after the message",
+        sender: "s3@orig.example",
+        options: "BODY=8BITMIME RET=FULL",
+        recipients: ["data@d.example", "data2@d.example"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "a message over bounce_size_limit",
+        sender: "s4@orig.example",
+        recipients: ["bad@d.example"],
+        content: HEAD + `${"x".repeat(70)}\r\n`.repeat(900),
+        notices: 1,
+      },
+      {
+        what: "a quoted sender and recipient",
+        sender: '"s 5"@orig.example',
+        recipients: ['"bad6"@d.example'],
+        content: CONTENT,
+        notices: 1,
+      },
+      { what: "a delay", sender: "s6@orig.example", recipients: ["later@d.example"], content: CONTENT, notices: 1 },
+    ],
+  },
+  {
+    name: "postmaster's copies, expiry, no SMTPUTF8",
+    main: "notify_classes = bounce, 2bounce, delay\nsmtputf8_enable = no\nmaximal_queue_lifetime = 0\n",
+    cases: [
+      {
+        what: "7bit",
+        sender: "t1@orig.example",
+        options: "BODY=7BIT",
+        recipients: ["bad@d.example"],
+        content: `${HEAD}x\r\n`,
+        notices: 2,
+      },
+      {
+        what: "8bit",
+        sender: "t2@orig.example",
+        options: "BODY=8BITMIME",
+        recipients: ["bad@d.example", "multi@d.example NOTIFY=NEVER"],
+        content: CONTENT,
+        notices: 2,
+      },
+      { what: "expiry", sender: "t3@orig.example", recipients: ["later@d.example"], content: CONTENT, notices: 2 },
+      { what: "a bounce", sender: "", recipients: ["bad@d.example"], content: CONTENT, notices: 1 },
+      {
+        what: "a bounce of a bounce",
+        sender: "bad@orig.example",
+        recipients: ["bad@d.example"],
+        content: CONTENT,
+        notices: 2,
+      },
+    ],
+  },
+];
+
+function normalised(text: string, port: number): string {
+  return text
+    .replace(/\d{14}\.[0-9A-F]{10,12}(?=@)/g, "STAMP.QID")
+    .replace(/\b[0-9A-F]{10,12}\b/g, "QID")
+    .replace(/QID\.\d{10}\//g, "QID.TIME/")
+    .replace(/\w{3}, [ \d]\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4} \(\w+\)/g, "DATE")
+    .replaceAll(String(port), "PORT");
+}
+
+/** Notices in an order that does not depend on timing. */
+function notices(sink: Sink): string[] {
+  const kept = sink.messages.filter(({ content }) => /\r\nContent-Type: multipart\/report;/.test(content));
+  return kept.map(({ sender, recipients, content }) => {
+    return `MAIL ${sender}\r\nRCPT ${recipients.join()}\r\n${normalised(content, sink.port)}`;
+  }).sort();
+}
+
+interface Fields {
+  readonly subject: string | undefined;
+  readonly from: string | undefined;
+  readonly text: string | undefined;
+  readonly parts: readonly string[];
+  readonly status: readonly string[];
+}
+
+async function fieldsOf(notice: string): Promise<Fields> {
+  const mail = await simpleParser(notice.replace(/^MAIL.*\r\nRCPT.*\r\n/, ""), { keepDeliveryStatus: true });
+  return {
+    subject: mail.subject,
+    from: mail.from?.text,
+    text: mail.text,
+    parts: mail.attachments.map(({ contentType, content }) => `${contentType} ${content.length}`),
+    status: mail.attachments[0]!.content.toString("latin1").split(/\r?\n(?! )/),
+  };
+}
+
+const bounceLines = (log: string): string[] =>
+  [...log.matchAll(/postfix\/bounce\[\d+\]: (.*)$/gm)].map((match) => match[1]!.replace(/\b[0-9A-F]{10,12}\b/g, "QID"))
+    .sort();
+
+describe("notices beside Debian's Postfix", { skip: !debianPostfix }, () => {
+  for (const { name, main, cases } of SETTINGS) {
+    describe(name, () => {
+      const sinks: Sink[] = [];
+      let theirs: DebianPostfix;
+      let ours: Running;
+      before(async () => {
+        for (let at = 0; at < 2; at++) sinks.push(await Sink.start({ answer, dot, keywords: ["8BITMIME", "SIZE 0"] }));
+        const settings = (port: number): string =>
+          `${main}relayhost = [127.0.0.1]:${port}\nsmtpd_relay_restrictions = permit_mynetworks, reject\n`;
+        theirs = await startDebianPostfix(settings(sinks[0]!.port));
+        ours = await startPostrider({ main: `${settings(sinks[1]!.port)}mail_name = Postfix\n` });
+      });
+      after(async () => {
+        theirs.stop();
+        await ours.remove();
+        for (const sink of sinks) await sink.close();
+      });
+
+      for (const { what, notices: expected, ...mail } of cases) {
+        it(`are the same for ${what}`, async () => {
+          for (const sink of sinks) sink.messages.length = 0;
+          for (const { port } of [theirs, ours]) assert.match(await submit(port, mail), /^250 2\.0\.0 Ok: queued/);
+          const counts = (): string => sinks.map((sink) => notices(sink).length).join();
+          await until(
+            () => counts() === `${expected},${expected}`,
+            20_000,
+            () => `${counts()}\n${ours.log}\n${theirs.log()}`,
+          );
+          const [of, by] = sinks.map(notices) as [string[], string[]];
+          assert.deepEqual(await Promise.all(by.map(fieldsOf)), await Promise.all(of.map(fieldsOf)));
+          assert.deepEqual(by, of);
+        });
+      }
+
+      it("are logged the same", async () => {
+        await until(() => bounceLines(ours.log).length >= bounceLines(theirs.log()).length, 5_000, () => ours.log);
+        assert.deepEqual(bounceLines(ours.log), bounceLines(theirs.log()));
+      });
+    });
+  }
+});
