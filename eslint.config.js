@@ -3,7 +3,7 @@ import tseslint from "typescript-eslint";
 export default tseslint.config(
   { ignores: ["node_modules/", "dist/", "var/", "test/bench/mta/", "wasm/"] },
   {
-    files: ["src/**/*.ts", "runtimes/**/*.ts", "test/**/*.ts"],
+    files: ["src/**/*.ts", "runtimes/**/*.ts", "bin/**/*.ts", "test/**/*.ts"],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { project: "./tsconfig.test.json", tsconfigRootDir: import.meta.dirname } },
     rules: {

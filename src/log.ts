@@ -88,6 +88,11 @@ export class Log {
     return new ServiceLogger(this, `${name}/${service}`, slot);
   }
 
+  /** One line under a whole tag (postlog -t). */
+  line(tag: string, severity: Severity, text: string): void {
+    this.add(tag, this.#options.pid, severity, text);
+  }
+
   /** Hands over what was gathered, at once. */
   flush(): void {
     this.#waiting = false;
@@ -99,6 +104,7 @@ export class Log {
     this.#options.write(lines);
   }
 
+  /** Internal: loggers write through this. */
   add(tag: string, slot: number, severity: Severity, text: string): void {
     const { clock, format, hostname } = this.#options;
     if (format === "json") {

@@ -87,6 +87,7 @@ export class Master {
     for (const warning of this.#loaded.warnings) logger.warn(warning);
     const { notImplemented, main } = this.#loaded;
     if (notImplemented.length > 0) logger.warn(`recognised, not implemented: ${notImplemented.join(", ")}`);
+    if (this.#runtime.processes?.uid() === 0) logger.warn("running as root: privileges are not dropped yet");
     const script = this.#log.service("postfix-script");
     await prepareQueueDirectory(this.#runtime, main, (text) => script.warn(text));
     await this.#openWorker();
@@ -119,26 +120,43 @@ export class Master {
     });
   }
 
+  /** What cannot be used is reported, and the old configuration stays (or comes back, when only the start shows it). */
   reload(): Promise<void> {
     return this.#inTurn(async () => {
       const logger = this.#log.service("master");
+      let loaded: Loaded;
       try {
-        const loaded = loadConfig(this.#runtime, this.#directory);
-        logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
-        await this.#mta?.stop(DRAIN);
-        this.#mta = null;
-        this.#loaded = loaded;
-        this.#log.flush();
-        await this.#maillog.close();
-        this.#maillog = new Maillog(this.#runtime, loaded.main.maillog_file);
-        this.#log = this.#makeLog();
+        loaded = loadConfig(this.#runtime, this.#directory);
       } catch (caught) {
-        const faults = caught instanceof ConfigError ? caught.faults : [messageOf(caught)];
-        for (const fault of faults) logger.error(`reload: ${fault}`);
-        if (this.#mta !== null) return;
+        return this.#reportReload(caught);
       }
-      await this.#openWorker();
+      logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
+      const former = this.#loaded;
+      await this.#mta?.stop(DRAIN);
+      this.#mta = null;
+      try {
+        await this.#adopt(loaded);
+        await this.#openWorker();
+      } catch (caught) {
+        this.#reportReload(caught);
+        await this.#adopt(former);
+        await this.#openWorker();
+      }
     });
+  }
+
+  #reportReload(caught: unknown): void {
+    const faults = caught instanceof ConfigError ? caught.faults : [messageOf(caught)];
+    for (const fault of faults) this.#log.service("master").error(`reload: ${fault}`);
+  }
+
+  /** Log and settings of that configuration; the worker is closed. */
+  async #adopt(loaded: Loaded): Promise<void> {
+    this.#loaded = loaded;
+    this.#log.flush();
+    await this.#maillog.close();
+    this.#maillog = new Maillog(this.#runtime, loaded.main.maillog_file);
+    this.#log = this.#makeLog();
   }
 
   /** Stops and reloads never overlap. */

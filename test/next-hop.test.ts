@@ -39,7 +39,8 @@ async function send(running: Running, recipients: readonly string[], sender = "s
 
 /** What the log says about that message, without time and service. */
 function linesOf(running: Running, id: string): string[] {
-  return running.log.split("\n").filter((line) => line.includes(`]: ${id}: `)).map((line) => line.slice(line.indexOf("]: ") + 3));
+  return running.log.split("\n").map((line) => line.slice(line.indexOf("]: ") + 3).replace(/^warning: /, ""))
+    .filter((line) => line.startsWith(`${id}: `));
 }
 
 const tail = (running: Running) => (): string => running.log.slice(-3000);
@@ -52,7 +53,7 @@ async function logged(running: Running, id: string, pattern: RegExp, count = 1):
 
 const to = (sink: Sink, recipient: string): Received[] => sink.messages.filter(({ recipients }) => recipients.includes(recipient));
 const notices = (sink: Sink, id: string): Received[] =>
-  sink.messages.filter(({ sender, content }) => sender === "" && content.includes(`X-Postfix-Queue-ID: ${id}\r\n`));
+  sink.messages.filter(({ sender, content }) => sender === "" && content.includes(`-Queue-ID: ${id}\r\n`));
 
 async function noticeOf(sink: Sink, id: string, running: Running): Promise<string> {
   await until(() => notices(sink, id).length > 0, 15_000, tail(running));
@@ -106,19 +107,22 @@ function expected(stage: Stage, fault: Fault): Expected {
   if (stage === "greeting" || stage === "ehlo") {
     const reason = `host ${HOST} refused to talk to me: ${reply}`;
     // smtp_skip_5xx_greeting is for the greeting alone.
-    const bounced = stage === "ehlo" && fault === "550";
+    const bounced = stage === "ehlo" && FAULTS[fault].startsWith("550");
     return { status: bounced ? "bounced" : "deferred", dsn: bounced ? dsn : `4${dsn.slice(1)}`, reason };
   }
   const reason = `host ${HOST} said: ${reply} (in reply to ${COMMAND[stage]} command)`;
-  return { status: fault === "550" ? "bounced" : "deferred", dsn, reason };
+  return { status: FAULTS[fault].startsWith("550") ? "bounced" : "deferred", dsn, reason };
 }
 
-/** Misbehaves as long as `when` says so. */
-function bad(stage: Stage, fault: Fault, when: (session: number) => boolean): SinkOptions {
+/** Misbehaves once: in the first session, or at the first command of its stage. */
+function badOnce(stage: Stage, fault: Fault): SinkOptions {
   const reply = FAULTS[fault];
+  let over = false;
+  const once = (): boolean => !over && (over = true);
+  const early = stage === "greeting" || stage === "ehlo";
   return {
-    answer: (line, session) => when(session) && WORDS[stage].test(line) ? reply : null,
-    dot: (_received, session) => stage === "dot" && when(session) ? reply : null,
+    answer: (line, session) => WORDS[stage].test(line) && (early ? session === 1 : once()) ? reply : null,
+    dot: () => stage === "dot" && once() ? reply : null,
   };
 }
 
@@ -132,8 +136,7 @@ describe("each stage, each fault", () => {
     home = await Sink.start();
     const routes: Record<string, number> = { "home.example": home.port };
     for (const { stage, fault } of rows) {
-      // Only the first session is bad: what is tried again gets through.
-      const sink = await Sink.start(bad(stage, fault, (session) => session === 1));
+      const sink = await Sink.start(badOnce(stage, fault));
       sinks.set(`${fault}-${stage}.example`, sink);
       routes[`${fault}-${stage}.example`] = sink.port;
     }
@@ -305,7 +308,6 @@ describe("the end of patience", () => {
         assert.match(linesOf(running, bounce).join("\n"), /from=<>, size=/);
       }
       await sleep(1_200);
-      assert.equal(running.log.match(/\(queue active\)/g)!.length, running.log.match(/\(queue active\)/g)!.length);
       const started = running.log.match(/sender non-delivery notification/g)!.length;
       assert.equal(started, 3);
       assert.ok(!home.messages.some(({ content }) => content.includes(forged) || content.includes(unreachable)));

@@ -11,7 +11,7 @@ export interface Received {
   readonly content: string;
 }
 
-/** An answer that never comes. */
+/** An answer that never comes, and none after it. */
 export const SILENT = "\0";
 
 export interface SinkOptions {
@@ -56,20 +56,29 @@ export class Sink {
     const keywords = options.keywords ?? ["PIPELINING", "8BITMIME", "SIZE 0", "DSN"];
     let text = "";
     let data = false;
+    let begun = false;
+    let mute = false;
     let sender = "";
     let recipients: string[] = [];
     this.#sockets.add(socket);
     const say = (reply: string): void => {
+      mute ||= reply === SILENT;
       if (reply === "") socket.destroy();
-      else if (reply !== SILENT) socket.write(`${reply}\r\n`);
+      else if (!mute) socket.write(`${reply}\r\n`);
     };
     const command = (line: string): void => {
       this.commands.push(line);
       const own = options.answer?.(line, session) ?? null;
       const verb = line.slice(0, 4).toUpperCase();
-      if (own !== null) return say(own);
+      if (own !== null) {
+        if (verb === "MAIL") begun = false;
+        return say(own);
+      }
       if (verb === "EHLO" || verb === "LHLO") return say(["250-sink", ...keywords.map((word) => `250-${word}`), "250 OK"].join("\r\n"));
+      // With pipelining, what follows a refused command comes all the same.
+      if (verb === "RCPT" && !begun || verb === "DATA" && (!begun || recipients.length === 0)) return say("503 5.5.1 no");
       if (verb === "MAIL") {
+        begun = true;
         sender = /<([^>]*)>/.exec(line)?.[1] ?? "";
         recipients = [];
       } else if (verb === "RCPT") recipients.push(/<(.*)>/.exec(line)?.[1] ?? "");
@@ -96,6 +105,7 @@ export class Sink {
           const content = text.slice(0, end).replace(/(^|\r\n)\./g, "$1");
           text = text.slice(end + 3);
           data = false;
+          begun = false;
           const message = { sender, recipients, content };
           const reply = options.dot?.(message, session) ?? "250 2.0.0 Ok: queued";
           if (reply.startsWith("2")) {

@@ -205,8 +205,8 @@ export class NoticeText {
     return [
       `--${this.boundary}`,
       "Content-Description: Notification",
-      `Content-Type: text/plain; charset=${utf8 ? "utf-8" : "us-ascii"}`,
-      ...(utf8 ? ["Content-Transfer-Encoding: 8bit"] : []),
+      `Content-Type: text/plain; charset=${this.encoding === "8bit" ? "utf-8" : "us-ascii"}`,
+      ...(this.encoding === "8bit" ? ["Content-Transfer-Encoding: 8bit"] : []),
       "",
       ...apology,
       ...entries,

@@ -33,7 +33,7 @@ export const bounce = {
   error_notice_recipient: {
     kind: "string",
     default: "postmaster",
-    ready: true,
+    ready: false,
     doc: "Who gets notices about other trouble.",
   },
   notify_classes: {

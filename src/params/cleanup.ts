@@ -40,7 +40,7 @@ export const cleanup = {
   remote_header_rewrite_domain: {
     kind: "string",
     default: "",
-    ready: true,
+    ready: false,
     doc: "Domain that completes headers of other clients; empty leaves them alone.",
   },
   undisclosed_recipients_header: {
@@ -60,14 +60,14 @@ export const cleanup = {
     kind: "number",
     default: "10240",
     min: 1,
-    ready: true,
+    ready: false,
     doc: "Tokens of an address header that are parsed.",
   },
   duplicate_filter_limit: {
     kind: "number",
     default: "1000",
     min: 0,
-    ready: true,
+    ready: false,
     doc: "Recipients remembered to drop duplicates; 0 is no limit.",
   },
   header_checks: { kind: "list", default: "", ready: false, doc: "Table that message headers are matched against." },
@@ -101,7 +101,7 @@ export const cleanup = {
     kind: "list",
     default: "$virtual_maps",
     seed: "(virtual_maps)",
-    ready: true,
+    ready: false,
     doc: "Table that maps addresses to other addresses, local or remote.",
   },
   virtual_alias_domains: {
@@ -110,7 +110,7 @@ export const cleanup = {
     ready: true,
     doc: "Domains all of whose addresses are aliases.",
   },
-  virtual_maps: { kind: "list", default: "", hidden: true, ready: true, doc: "Old name of virtual_alias_maps." },
+  virtual_maps: { kind: "list", default: "", hidden: true, ready: false, doc: "Old name of virtual_alias_maps." },
   always_bcc: { kind: "string", default: "", ready: false, doc: "Address that gets a copy of every message." },
   sender_bcc_maps: { kind: "list", default: "", ready: false, doc: "Table of blind copies by sender." },
   recipient_bcc_maps: { kind: "list", default: "", ready: false, doc: "Table of blind copies by recipient." },

@@ -128,7 +128,7 @@ export const lmtp = {
   lmtp_quote_rfc821_envelope: {
     kind: "boolean",
     default: "yes",
-    ready: true,
+    ready: false,
     doc: "Local parts are quoted as RFC 5321 asks in MAIL and RCPT.",
   },
   lmtp_address_preference: {

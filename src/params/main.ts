@@ -245,7 +245,7 @@ export const main = {
     kind: "boolean",
     default: "no",
     own: true,
-    ready: true,
+    ready: false,
     doc: "Start even when the queue storage could lose mail that was acknowledged.",
   },
   log_format: {
@@ -262,7 +262,7 @@ export const main = {
     min: 1,
     computed: "the number of cores less one, at least 1",
     own: true,
-    ready: true,
+    ready: false,
     doc: "Worker processes, each a complete mail pipeline.",
   },
   postrider_dns_servers: {

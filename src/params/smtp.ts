@@ -92,7 +92,7 @@ export const smtp = {
     ready: true,
     doc: "Hosts tried when no other host of the destination can be used.",
   },
-  fallback_relay: { kind: "list", default: "", hidden: true, ready: true, doc: "Old name of smtp_fallback_relay." },
+  fallback_relay: { kind: "list", default: "", hidden: true, ready: false, doc: "Old name of smtp_fallback_relay." },
   smtp_randomize_addresses: {
     kind: "boolean",
     default: "yes",
@@ -134,7 +134,7 @@ export const smtp = {
   smtp_quote_rfc821_envelope: {
     kind: "boolean",
     default: "yes",
-    ready: true,
+    ready: false,
     doc: "Local parts are quoted as RFC 5321 asks in MAIL and RCPT.",
   },
   smtp_host_lookup: { kind: "list", default: "dns", ready: true, doc: "How hosts are looked up: dns, native." },
@@ -142,20 +142,20 @@ export const smtp = {
   smtp_pix_workarounds: {
     kind: "list",
     default: "disable_esmtp,delay_dotcrlf",
-    ready: true,
+    ready: false,
     doc: "Workarounds for Cisco PIX firewalls: delay_dotcrlf, disable_esmtp.",
   },
   smtp_pix_workaround_threshold_time: {
     kind: "time",
     default: "500s",
-    ready: true,
+    ready: false,
     doc: "Age of mail from which the delay before the final dot is used.",
   },
   smtp_pix_workaround_delay_time: {
     kind: "time",
     default: "10s",
     min: 1000,
-    ready: true,
+    ready: false,
     doc: "Pause before the final dot with a PIX firewall.",
   },
   smtp_discard_ehlo_keywords: {
@@ -205,7 +205,7 @@ export const smtp = {
   smtp_cname_overrides_servername: {
     kind: "boolean",
     default: "no",
-    ready: true,
+    ready: false,
     doc: "The server's name becomes what its CNAME points to.",
   },
   smtp_send_xforward_command: {
@@ -219,7 +219,7 @@ export const smtp = {
   best_mx_transport: {
     kind: "string",
     default: "",
-    ready: true,
+    ready: false,
     doc: "Transport used when this host is the best MX of a domain that it does not know.",
   },
 

@@ -49,7 +49,7 @@ export const smtpd = {
     kind: "number",
     default: "100",
     min: 0,
-    ready: true,
+    ready: false,
     doc: "Lines of session history kept for a notice to the postmaster.",
   },
   line_length_limit: {
@@ -139,7 +139,7 @@ export const smtpd = {
     ready: true,
     doc: "Restrictions applied when the message has been received.",
   },
-  smtpd_etrn_restrictions: { kind: "list", default: "", ready: true, doc: "Restrictions applied to the ETRN command." },
+  smtpd_etrn_restrictions: { kind: "list", default: "", ready: false, doc: "Restrictions applied to the ETRN command." },
   smtpd_relay_before_recipient_restrictions: {
     kind: "boolean",
     default: "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
@@ -155,7 +155,7 @@ export const smtpd = {
   smtpd_null_access_lookup_key: {
     kind: "string",
     default: "<>",
-    ready: true,
+    ready: false,
     doc: "Key that stands for the empty sender in access tables.",
   },
   smtpd_forbid_bare_newline: {
@@ -168,7 +168,7 @@ export const smtpd = {
   smtpd_forbid_bare_newline_exclusions: {
     kind: "list",
     default: "$mynetworks",
-    ready: true,
+    ready: false,
     doc: "Clients that smtpd_forbid_bare_newline leaves alone.",
   },
   smtpd_forbid_bare_newline_reject_code: {
@@ -255,7 +255,7 @@ export const smtpd = {
     default: "450",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of reject_unknown_client_hostname.",
   },
   unknown_hostname_reject_code: {
@@ -263,7 +263,7 @@ export const smtpd = {
     default: "450",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of reject_unknown_helo_hostname.",
   },
   invalid_hostname_reject_code: {
@@ -271,7 +271,7 @@ export const smtpd = {
     default: "501",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of reject_invalid_helo_hostname.",
   },
   non_fqdn_reject_code: {
@@ -287,7 +287,7 @@ export const smtpd = {
     default: "450",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of the restrictions about unknown sender and recipient domains.",
   },
   unknown_local_recipient_reject_code: {
@@ -295,7 +295,7 @@ export const smtpd = {
     default: "550",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code for a recipient that is not in $local_recipient_maps.",
   },
   unknown_relay_recipient_reject_code: {
@@ -303,7 +303,7 @@ export const smtpd = {
     default: "550",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code for a recipient that is not in $relay_recipient_maps.",
   },
   unknown_virtual_alias_reject_code: {
@@ -311,7 +311,7 @@ export const smtpd = {
     default: "550",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code for an unknown recipient in $virtual_alias_domains.",
   },
   unknown_virtual_mailbox_reject_code: {
@@ -319,7 +319,7 @@ export const smtpd = {
     default: "550",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code for an unknown recipient in $virtual_mailbox_domains.",
   },
   maps_rbl_reject_code: {
@@ -327,7 +327,7 @@ export const smtpd = {
     default: "554",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of the reject_rbl restrictions.",
   },
   maps_rbl_domains: {
@@ -339,19 +339,19 @@ export const smtpd = {
   smtpd_reject_unlisted_recipient: {
     kind: "boolean",
     default: "yes",
-    ready: true,
+    ready: false,
     doc: "Recipients that no table lists are refused even where no restriction asks for it.",
   },
   smtpd_reject_unlisted_sender: {
     kind: "boolean",
     default: "no",
-    ready: true,
+    ready: false,
     doc: "Senders that would not be known as recipients are refused.",
   },
   show_user_unknown_table_name: {
     kind: "boolean",
     default: "yes",
-    ready: true,
+    ready: false,
     doc: "Replies about unknown recipients name the table that was searched.",
   },
   multi_recipient_bounce_reject_code: {
@@ -359,7 +359,7 @@ export const smtpd = {
     default: "550",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of reject_multi_recipient_bounce.",
   },
   plaintext_reject_code: {
@@ -367,7 +367,7 @@ export const smtpd = {
     default: "450",
     min: 200,
     max: 599,
-    ready: true,
+    ready: false,
     doc: "Reply code of reject_plaintext_session.",
   },
   queue_minfree: {

@@ -16,8 +16,8 @@ import type { Clock, Millis, Timer } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import { ActiveMessage } from "./active.ts";
 import { dueAgain, isExpired, isLate } from "./backoff.ts";
-import { deliveryLine, suspendedResult } from "./report.ts";
-import { type Destination, type Job, TransportQueue, type TransportRules } from "./schedule.ts";
+import { deliveryLine, suspendedResult, suspension } from "./report.ts";
+import { type Destination, type Group, type Job, TransportQueue, type TransportRules } from "./schedule.ts";
 
 /** A master.cf service that delivers. */
 export interface AgentService {
@@ -50,7 +50,9 @@ export class Qmgr {
   #timerAt: Millis = 0;
   #incomingWaits = false;
   #pumping = false;
-  #deliveries = 0;
+  #stopping = false;
+  /** Deliveries under way and results being noted: what stop() waits for. */
+  #working = 0;
   #slot = 0;
   #idle: (() => void) | null = null;
 
@@ -73,13 +75,14 @@ export class Qmgr {
 
   /** A new message is durable. */
   wake(committed: Committed): void {
-    if (committed.entry.queue !== "incoming") return;
+    if (committed.entry.queue !== "incoming" || this.#stopping) return;
     if (this.#active.size < this.#services.config.qmgr_message_active_limit) this.#activate(committed.entry.id);
     else this.#incomingWaits = true;
   }
 
   /** The queue changed behind our back (release, flush, requeue): looks again; `revive` forgives dead destinations. */
   look(revive: boolean): void {
+    if (this.#stopping) return;
     if (revive) for (const transport of this.#transports.values()) transport.wake();
     this.#incomingWaits = true;
     this.#fill();
@@ -88,17 +91,22 @@ export class Qmgr {
 
   /** No delivery starts any more; those under way may end within the time, then they are called off. */
   async stop(within: Millis): Promise<void> {
+    this.#stopping = true;
     this.#timer?.cancel();
-    this.#pumping = true;
-    if (this.#deliveries > 0) {
+    if (this.#working > 0) {
       const { clock } = this.#services;
+      const timers: Timer[] = [];
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
-        clock.after(within, () => this.#stop.abort());
-        clock.after(within + 2_000, resolve);
+        timers.push(clock.after(within, () => this.#stop.abort()), clock.after(within + 2_000, resolve));
       });
+      for (const timer of timers) timer.cancel();
     }
     for (const { agent } of this.#services.agents.values()) await agent.close();
+  }
+
+  #workEnded(): void {
+    if (--this.#working === 0) this.#idle?.();
   }
 
   /** New mail and due mail in turns, while there is room (qmgr_message_active_limit). */
@@ -122,7 +130,7 @@ export class Qmgr {
 
   #watchDue(): void {
     const { store, clock, config } = this.#services;
-    if (this.#active.size >= config.qmgr_message_active_limit || this.#stop.signal.aborted) return;
+    if (this.#active.size >= config.qmgr_message_active_limit) return;
     const next = store.nextDue();
     if (next === null || (this.#timer !== null && this.#timerAt <= next)) return;
     this.#timer?.cancel();
@@ -210,7 +218,7 @@ export class Qmgr {
 
   /** Starts whatever may start; transports take turns. */
   #pump(): void {
-    if (this.#pumping) return;
+    if (this.#pumping || this.#stopping) return;
     this.#pumping = true;
     const { clock } = this.#services;
     for (let started = true; started;) {
@@ -240,7 +248,7 @@ export class Qmgr {
       size: message.entry.size,
       activeAt: message.activeAt,
     };
-    this.#deliveries++;
+    this.#working++;
     service.agent.deliver(request, this.#stop.signal).then(
       (results) => this.#delivered(job, service, results, startedAt),
       (caught: unknown) => {
@@ -255,7 +263,6 @@ export class Qmgr {
     const { message, destination, waiting } = job;
     const { clock, log } = this.#services;
     const now = clock.now();
-    this.#deliveries--;
     this.#feedback(destination, results, now);
     destination.transport.ended(destination);
     const logger = log.service(service.logName, ++this.#slot % 100_000 + 1);
@@ -274,7 +281,7 @@ export class Qmgr {
     this.#suspendRest(destination, now);
     this.#note(message, done);
     this.#pump();
-    if (this.#deliveries === 0) this.#idle?.();
+    this.#workEnded();
   }
 
   #feedback(destination: Destination, results: readonly DeliveryResult[], now: Millis): void {
@@ -318,10 +325,14 @@ export class Qmgr {
       // Recipients of a success notice stay until the notice is durable.
       return this.#ended(message);
     }
-    this.#services.store.mark(message.entry.id, { done, deferred: [] }, "lazy").then(
-      () => this.#ended(message),
-      (caught: unknown) => this.#storageFailed(message, caught),
-    );
+    this.#working++;
+    this.#services.store.mark(message.entry.id, { done, deferred: [] }, "lazy").catch((caught: unknown) =>
+      // The index knows; what is written next for this message says it again.
+      this.#logger.warn(`${message.entry.id}: queue storage: ${messageOf(caught)}`)
+    ).finally(() => {
+      this.#ended(message);
+      this.#workEnded();
+    });
   }
 
   /** The usual end, without a detour: everything went out. */
@@ -335,9 +346,11 @@ export class Qmgr {
 
   #ended(message: ActiveMessage): void {
     if (--message.pending > 0) return;
-    this.#settle(message).catch((caught: unknown) => this.#storageFailed(message, caught)).finally(() =>
-      this.#leave(message)
-    );
+    this.#working++;
+    this.#settle(message).catch((caught: unknown) => this.#storageFailed(message, caught)).finally(() => {
+      this.#leave(message);
+      this.#workEnded();
+    });
   }
 
   /** All deliveries of the message are over: notices first, then its recipients leave, the rest waits. */
@@ -377,18 +390,9 @@ export class Qmgr {
 
   #leave(message: ActiveMessage): void {
     this.#active.delete(message);
+    if (this.#stopping) return;
     const { config } = this.#services;
     if (this.#incomingWaits || this.#active.size === config.qmgr_message_active_limit - 1) this.#fill();
     else this.#watchDue();
   }
-}
-
-interface Group {
-  readonly destination: Destination;
-  readonly waiting: Waiting[];
-  readonly addresses: string[];
-}
-
-function suspension(dead: { readonly status: string; readonly why: string }): { status: string; why: string } {
-  return { status: dead.status, why: `delivery temporarily suspended: ${dead.why}` };
 }

@@ -49,3 +49,8 @@ export function suspendedResult(status: string, reason: string): DeliveryResult 
     connectedAt: 0,
   };
 }
+
+/** Of a destination or transport that rests. */
+export function suspension(dead: { readonly status: string; readonly why: string }): { status: string; why: string } {
+  return { status: dead.status, why: `delivery temporarily suspended: ${dead.why}` };
+}

@@ -17,6 +17,13 @@ export interface Job {
   readonly addresses: readonly string[];
 }
 
+/** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
+export interface Group {
+  readonly destination: Destination;
+  readonly waiting: Waiting[];
+  readonly addresses: string[];
+}
+
 export class Destination {
   readonly transport: TransportQueue;
   readonly nexthop: string;

@@ -34,6 +34,11 @@ export class MessageInput {
     return this.#state === "start" || this.#state === "headers";
   }
 
+  /** Bytes of a line whose end has not come. */
+  get held(): number {
+    return this.#rest.reduce((sum, piece) => sum + piece.length, 0);
+  }
+
   get ended(): boolean {
     return this.#state === "ended";
   }

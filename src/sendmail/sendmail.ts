@@ -87,7 +87,7 @@ async function write(options: SubmitOptions, drop: Drop, input: AsyncIterable<Ui
   };
   for await (const chunk of input) {
     await put(message.push(chunk));
-    if (sizeLimit > 0 && size > sizeLimit) return "too big";
+    if (sizeLimit > 0 && size + message.held > sizeLimit) return "too big";
     if (message.ended) break;
   }
   await put(message.end());

@@ -102,8 +102,7 @@ export async function submit(port: number, mail: Mail): Promise<string> {
   await say("EHLO client.example");
   await say(`MAIL FROM:<${mail.sender}> ${mail.options ?? ""}`.trimEnd());
   for (const recipient of mail.recipients) {
-    const [address, ...options] = recipient.split(" ");
-    await say([`RCPT TO:<${address}>`, ...options].join(" "));
+    await say(`RCPT TO:${recipient.replace(/^.*?@\S+/, "<$&>")}`);
   }
   await say("DATA");
   client.write(Uint8Array.from(mail.content.replace(/^\./gm, ".."), (char) => char.charCodeAt(0)));

@@ -62,7 +62,7 @@ export class Connection extends SMTPConnection {
 
   override init(): void {
     const socket = this.#wire;
-    socket.on("data", (chunk) => this.#arrived(chunk as Buffer));
+    socket.on("data", (chunk) => this.#arrived(asBuffer(chunk)));
     socket.on("error", () => this.#closed());
     socket.on("close", () => this.#closed());
     socket.on("end", () => this.#inputEnded());
@@ -317,4 +317,9 @@ export class Connection extends SMTPConnection {
     this.#waiting.length = 0;
     this.#waitingBytes = 0;
   }
+}
+
+/** Sockets give Buffers; other sources of input may not. */
+function asBuffer(chunk: Uint8Array): Buffer {
+  return Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
