@@ -38,7 +38,10 @@ export function splitAddress(address: string): AddressParts {
 /** Local parts that have no extension, whatever the delimiter. */
 const WHOLE_NAMES = new Set(["mailer-daemon", "postmaster", "double-bounce"]);
 
-/** "user+ext" -> "user" and "ext" at the first of recipient_delimiter's characters; null where there is no extension. */
+/**
+ * "user+ext" -> "user" and "ext" at the first of recipient_delimiter's characters; null where there is no
+ * extension.
+ */
 export function splitExtension(
   local: string,
   delimiters: string,

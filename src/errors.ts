@@ -43,3 +43,31 @@ export function systemCode(caught: unknown): string {
 export function messageOf(caught: unknown): string {
   return caught instanceof Error ? caught.message : String(caught);
 }
+
+/** strerror(3) of what a connection can fail with. */
+const SYSTEM_WORDS: Readonly<Record<string, string>> = {
+  EACCES: "Permission denied",
+  EADDRINUSE: "Address already in use",
+  EADDRNOTAVAIL: "Cannot assign requested address",
+  EAFNOSUPPORT: "Address family not supported by protocol",
+  EAGAIN: "Resource temporarily unavailable",
+  ECONNABORTED: "Software caused connection abort",
+  ECONNREFUSED: "Connection refused",
+  ECONNRESET: "Connection reset by peer",
+  EHOSTDOWN: "Host is down",
+  EHOSTUNREACH: "No route to host",
+  EINVAL: "Invalid argument",
+  EMFILE: "Too many open files",
+  ENETDOWN: "Network is down",
+  ENETUNREACH: "Network is unreachable",
+  ENFILE: "Too many open files in system",
+  ENOENT: "No such file or directory",
+  ENOTSOCK: "Socket operation on non-socket",
+  EPERM: "Operation not permitted",
+  EPIPE: "Broken pipe",
+  ETIMEDOUT: "Connection timed out",
+};
+
+export function systemWords(code: string): string {
+  return SYSTEM_WORDS[code] ?? code;
+}

@@ -51,7 +51,9 @@ export function mailDate(at: number, zoneMinutes: number, zoneName: string): str
   const offset = `${zoneMinutes < 0 ? "-" : "+"}${two(Math.floor(zone / 60))}${two(zone % 60)}`;
   const day = String(local.getUTCDate()).padStart(2, " ");
   const date = `${DAYS[local.getUTCDay()]}, ${day} ${MONTHS[local.getUTCMonth()]} ${local.getUTCFullYear()}`;
-  return `${date} ${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${two(local.getUTCSeconds())} ${offset} (${zoneName})`;
+  return `${date} ${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${
+    two(local.getUTCSeconds())
+  } ${offset} (${zoneName})`;
 }
 
 /** ctime(3) form used by mailbox From lines and mailq: "Sun Nov 22 17:00:00 2026". */

@@ -15,12 +15,21 @@ export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.l
 
 /** Characters above U+00FF keep their low byte only: callers pass text that came from latin1Decode. */
 export function latin1Encode(text: string): Uint8Array {
-  // Native for the usual case: ASCII is the same in UTF-8, byte for byte.
-  const same = encoder.encode(text);
-  if (same.length === text.length) return same;
   const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  latin1EncodeInto(text, bytes, 0);
   return bytes;
+}
+
+/** Writes the text at `at`, for which there must be room. */
+export function latin1EncodeInto(text: string, bytes: Uint8Array, at: number): void {
+  const { length } = text;
+  if (length > 32) {
+    // Native for the usual case: ASCII is the same in UTF-8, byte for byte.
+    const whole = at === 0 && bytes.length === length ? bytes : bytes.subarray(at, at + length);
+    const { read, written } = encoder.encodeInto(text, whole);
+    if (read === length && written === length) return;
+  }
+  for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
 }
 
 const decoder = new TextDecoder();

@@ -1,6 +1,6 @@
 /**
- * The addresses on which an inet service of master.cf listens: "smtp", "2525", "127.0.0.1:2525", "[::1]:smtp". Without a
- * host it listens on inet_interfaces. Names of ports are those of /etc/services. Faults are ConfigErrors.
+ * The addresses on which an inet service of master.cf listens: "smtp", "2525", "127.0.0.1:2525", "[::1]:smtp". Without
+ * a host it listens on inet_interfaces. Names of ports are those of /etc/services. Faults are ConfigErrors.
  */
 
 import type { Config, Service } from "./config/config.ts";
@@ -46,8 +46,9 @@ function interfaceHosts(config: Config): readonly string[] {
   const hosts: string[] = [];
   for (const word of config.inet_interfaces) {
     if (word === "all") hosts.push(v6 ? "::" : "0.0.0.0");
-    else if (word === "loopback-only" || word === "localhost") hosts.push(...v4 ? ["127.0.0.1"] : [], ...v6 ? ["::1"] : []);
-    else if (word.includes(":") ? v6 : v4) hosts.push(word.replace(/^\[|\]$/g, ""));
+    else if (word === "loopback-only" || word === "localhost") {
+      hosts.push(...v4 ? ["127.0.0.1"] : [], ...v6 ? ["::1"] : []);
+    } else if (word.includes(":") ? v6 : v4) hosts.push(word.replace(/^\[|\]$/g, ""));
   }
   return [...new Set(hosts)];
 }

@@ -5,7 +5,7 @@
  */
 
 import type { Clock, Timer } from "./runtime.ts";
-import { unicodeOf } from "./latin1.ts";
+import { latin1Encode, latin1EncodeInto, latin1Of, unicodeOf } from "./latin1.ts";
 
 export type Severity = "info" | "warning" | "error" | "fatal" | "panic";
 
@@ -24,11 +24,12 @@ export interface LogOptions {
   /** syslog_name */
   readonly name: string;
   readonly format: "postfix" | "json";
-  /** Takes whole lines. */
-  readonly write: (lines: string) => void;
+  /** Takes whole lines, as bytes that are its own. */
+  readonly write: (lines: Uint8Array) => void;
   readonly pid: number;
 }
 
+const GATHERED_LIMIT = 64 * 1024;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 const two = (number: number): string => number < 10 ? `0${number}` : String(number);
@@ -73,7 +74,8 @@ class ServiceLogger implements Logger {
 
 export class Log {
   readonly #options: LogOptions;
-  #lines = "";
+  readonly #gathered = new Uint8Array(GATHERED_LIMIT);
+  #used = 0;
   #waiting = false;
   #second = -1;
   #stamp = "";
@@ -98,9 +100,9 @@ export class Log {
     this.#waiting = false;
     this.#flusher?.cancel();
     this.#flusher = null;
-    if (this.#lines === "") return;
-    const lines = this.#lines;
-    this.#lines = "";
+    if (this.#used === 0) return;
+    const lines = this.#gathered.slice(0, this.#used);
+    this.#used = 0;
     this.#options.write(lines);
   }
 
@@ -110,15 +112,23 @@ export class Log {
     if (format === "json") {
       const time = new Date(clock.now()).toISOString();
       const entry = { time, host: hostname, service: tag, slot, severity, text: unicodeOf(text) };
-      this.#lines += JSON.stringify(entry) + "\n";
+      this.#gather(latin1Of(JSON.stringify(entry) + "\n"));
     } else {
       const word = severity === "info" ? "" : `${severity}: `;
-      this.#lines += `${this.#time()} ${hostname} ${tag}[${slot}]: ${word}${printable(text)}\n`;
+      this.#gather(`${this.#time()} ${hostname} ${tag}[${slot}]: ${word}${printable(text)}\n`);
     }
-    if (severity === "fatal" || severity === "panic" || this.#lines.length > 65536) return this.flush();
+    if (severity === "fatal" || severity === "panic") return this.flush();
     if (this.#waiting) return;
     this.#waiting = true;
     this.#flusher = clock.after(5, () => this.flush());
+  }
+
+  /** Each line goes into the buffer at once: one long text of many parts costs more to put together. */
+  #gather(line: string): void {
+    if (line.length > GATHERED_LIMIT - this.#used) this.flush();
+    if (line.length > GATHERED_LIMIT) return this.#options.write(latin1Encode(line));
+    latin1EncodeInto(line, this.#gathered, this.#used);
+    this.#used += line.length;
   }
 
   #time(): string {

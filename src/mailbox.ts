@@ -238,21 +238,21 @@ export class LineConverter {
     let at = 0;
     let lineStart = this.#lineStart;
     while (at < length) {
-      const byte = bytes[at] as number;
-      if (byte === CR) {
-        if (at + 1 === length && !last) break;
-        if (bytes[at + 1] === LF) {
-          at++;
-          continue;
-        }
-      } else if (lineStart && byte === FROM[0] && this.#quote) {
+      if (this.#quote && lineStart && bytes[at] === FROM[0]) {
         const same = fromLength(bytes, at);
         if (same === FROM.length) out[to++] = 62;
         else if (at + same === length && !last) break;
       }
-      lineStart = byte === LF;
-      out[to++] = byte;
-      at++;
+      const lf = bytes.indexOf(LF, at);
+      let end = lf < 0 ? length : lf;
+      // A CR at the end of the piece may belong to a line end.
+      if (end > at && bytes[end - 1] === CR && (lf >= 0 || !last)) end--;
+      out.set(bytes.subarray(at, end), to);
+      to += end - at;
+      lineStart = lf >= 0 || (lineStart && end === at);
+      at = lf < 0 ? end : lf + 1;
+      if (lf < 0) break;
+      out[to++] = LF;
     }
     this.#lineStart = lineStart;
     this.#held = at < length ? bytes.slice(at) : null;

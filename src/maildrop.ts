@@ -1,6 +1,6 @@
 /**
- * Files of the maildrop folder: what sendmail(1) writes and pickup reads. Lines of JSON would not carry every byte, so a
- * file is: a first line "postrider-maildrop 1", one line of JSON (the envelope), then the content with LF line ends.
+ * Files of the maildrop folder: what sendmail(1) writes and pickup reads. Lines of JSON would not carry every byte, so
+ * a file is: a first line "postrider-maildrop 1", one line of JSON (the envelope), then the content with LF line ends.
  * The folder is world-writable: whatever is read here is a stranger's word, checked before it is used.
  */
 

@@ -22,8 +22,7 @@ export class Maillog {
     this.#path = path === "/dev/stdout" ? "" : path;
   }
 
-  write(lines: string): void {
-    const bytes = latin1Encode(lines);
+  write(bytes: Uint8Array): void {
     if (this.#path === "") return this.#runtime.processes?.writeOutput(bytes);
     if (this.#runtime.clock.monotonic() < this.#brokenUntil) return this.#runtime.processes?.writeError(bytes);
     this.#pending.push(bytes);

@@ -5,7 +5,7 @@
  */
 
 import { type ControlRequest, serveControl } from "./control.ts";
-import { type Config, type Loaded, loadConfig } from "./config/config.ts";
+import { type Config, loadConfig, type Loaded } from "./config/config.ts";
 import { userNamed } from "./config/passwd.ts";
 import { ConfigError, messageOf, systemCode } from "./errors.ts";
 import { latin1Encode } from "./latin1.ts";
@@ -30,7 +30,11 @@ const FOLDERS: readonly (readonly [string, number])[] = [
 ];
 
 /** Makes what is missing in the queue directory, with Postfix's warning (postfix check). */
-export async function prepareQueueDirectory(runtime: Runtime, config: Config, warn: (text: string) => void): Promise<void> {
+export async function prepareQueueDirectory(
+  runtime: Runtime,
+  config: Config,
+  warn: (text: string) => void,
+): Promise<void> {
   const files = runtime.files!;
   const root = config.queue_directory;
   const processes = runtime.processes as Processes;

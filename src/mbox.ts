@@ -2,9 +2,9 @@
  * Delivery to a mailbox file (mbox): the message is appended and made durable while the file is locked.
  *   queued behind this process's other deliveries -> opened -> locked -> appended -> fdatasync -> unlocked
  * A write that fails is undone (the file gets its old length back); the fault is returned, nothing is thrown.
- * Locks (mailbox_delivery_lock): "dotlock" is `FILE.lock`, made with link(2); one older than stale_lock_time is nobody's
- * any more and goes. "flock" where the runtime has it. fcntl(2) locks no runtime offers: "fcntl" beside other locks
- * counts for nothing, and alone it means dotlock. A crash leaves at most a dotlock.
+ * Locks (mailbox_delivery_lock): "dotlock" is `FILE.lock`, made with link(2); one older than stale_lock_time is
+ * nobody's any more and goes. "flock" where the runtime has it. fcntl(2) locks no runtime offers: "fcntl" beside other
+ * locks counts for nothing, and alone it means dotlock. A crash leaves at most a dotlock.
  */
 
 import type { ContentSource } from "./agent.ts";

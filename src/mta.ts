@@ -1,6 +1,6 @@
 /**
- * One worker: wires the roles together by what master.cf says (inet services that run smtpd, unix services that deliver),
- * and takes them down in order: no new sessions, no new deliveries, queue synced and closed.
+ * One worker: wires the roles together by what master.cf says (inet services that run smtpd, unix services that
+ * deliver), and takes them down in order: no new sessions, no new deliveries, queue synced and closed.
  * start() throws ConfigError or ResourceError and leaves nothing open.
  */
 
@@ -9,7 +9,7 @@ import { Bounce } from "./bounce/bounce.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
 import { Resolver } from "./dns/dns.ts";
-import { ConfigError, messageOf } from "./errors.ts";
+import { ConfigError, messageOf, systemCode, systemWords } from "./errors.ts";
 import { discardAgent, errorAgent, retryAgent } from "./error.ts";
 import { latin1Decode } from "./latin1.ts";
 import { listenAddresses } from "./listen.ts";
@@ -95,7 +95,14 @@ export class Mta {
     const servers = main.postrider_dns_servers;
     this.#resolver = new Resolver({ runtime, ...servers.length > 0 ? { servers } : {} });
     this.#cleanup = new Cleanup({ config: main, store, log, clock });
-    const bounce = new Bounce({ config: main, cleanup: this.#cleanup, content: store, log, clock, queued: this.#queued });
+    const bounce = new Bounce({
+      config: main,
+      cleanup: this.#cleanup,
+      content: store,
+      log,
+      clock,
+      queued: this.#queued,
+    });
     const classes = new AddressClasses(main, runtime, this.#tableOptions());
     const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
     this.qmgr = new Qmgr({
@@ -189,7 +196,9 @@ export class Mta {
         this.#listeners.push(await this.#runtime.network!.listen({ host, port }, BACKLOG, accept, failed));
         this.#places.push(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
       } catch (caught) {
-        throw new ConfigError([`fatal: bind ${host} port ${port}: ${messageOf(caught)}`]);
+        const code = systemCode(caught);
+        const why = code === "" ? messageOf(caught) : systemWords(code);
+        throw new ConfigError([`fatal: bind ${host} port ${port}: ${why}`]);
       }
     }
   }
@@ -225,7 +234,9 @@ function sessionRoom(runtime: Runtime): number {
 
 function transportRules(service: Service, config: Config): TransportRules {
   const { name } = service;
-  const feedback = (suffix: "destination_concurrency_positive_feedback" | "destination_concurrency_negative_feedback") => {
+  const feedback = (
+    suffix: "destination_concurrency_positive_feedback" | "destination_concurrency_negative_feedback",
+  ) => {
     const text = config.forTransport(name, suffix);
     const parsed = parseFeedback(text);
     if (parsed === null) throw new ConfigError([`fatal: ${name}_${suffix}: bad feedback "${text}"`]);

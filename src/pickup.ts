@@ -153,7 +153,9 @@ export class Pickup {
     for (const given of dropped.recipients) {
       const address = rewriteAddress(given, this.#services.config);
       const original = address === given ? "" : given;
-      if (!recipients.has(address)) recipients.set(address, { ...plainRecipient(address), original, notify: dropped.notify });
+      if (!recipients.has(address)) {
+        recipients.set(address, { ...plainRecipient(address), original, notify: dropped.notify });
+      }
     }
     return [...recipients.values()];
   }

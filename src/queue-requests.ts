@@ -1,7 +1,7 @@
 /**
- * What the tools ask about the queue, answered by the running system (control socket) or, when nothing runs, by the tool
- * itself over a store of its own. Answers are JSON-safe objects, text as Latin-1. What an operator changes is durable
- * when its answer comes. Throws Error with a text for people when a message is not there.
+ * What the tools ask about the queue, answered by the running system (control socket) or, when nothing runs, by the
+ * tool itself over a store of its own. Answers are JSON-safe objects, text as Latin-1. What an operator changes is
+ * durable when its answer comes. Throws Error with a text for people when a message is not there.
  */
 
 import { splitAddress } from "./address.ts";
@@ -68,7 +68,9 @@ async function* flush({ store, look }: QueueWorld, { id, site }: ControlRequest)
   if (site === undefined) await store.flush(id);
   else {
     for (const one of [...store.list("deferred")]) {
-      if (store.get(one)?.waiting.some(({ recipient }) => isOf(recipient.address, site)) === true) await store.flush(one);
+      if (store.get(one)?.waiting.some(({ recipient }) => isOf(recipient.address, site)) === true) {
+        await store.flush(one);
+      }
     }
   }
   look(true);
@@ -112,7 +114,7 @@ async function* read(world: QueueWorld, { id = "" }: ControlRequest): AsyncItera
   yield { entry };
   const kept = store.pieces(id);
   for (const piece of kept ?? []) yield { content: latin1Decode(piece) };
-  if (kept === null) for await (const piece of store.read(id)) yield { content: latin1Decode(piece) };
+  if (kept === null) { for await (const piece of store.read(id)) yield { content: latin1Decode(piece) }; }
 }
 
 async function* readDrop({ runtime, queueDirectory }: QueueWorld, name: string): AsyncIterable<object> {

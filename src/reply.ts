@@ -108,8 +108,7 @@ export const REPLY = {
   serviceUnavailable: reply(451, "4.3.0", "Error: internal error, try again later"),
   serverConfiguration: reply(451, "4.3.5", "Server configuration error"),
 
-  temporaryLookupFailure: (address: string): Reply =>
-    reply(451, "4.3.0", `<${address}>: Temporary lookup failure`),
+  temporaryLookupFailure: (address: string): Reply => reply(451, "4.3.0", `<${address}>: Temporary lookup failure`),
   rejected: (code: number, status: Status, what: string, kind: string, why: string): Reply =>
     reply(code, status, `<${what}>: ${kind} rejected: ${why}`),
   relayDenied: (code: number, address: string): Reply =>

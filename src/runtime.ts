@@ -44,7 +44,10 @@ export interface FileStat {
   readonly device: number;
 }
 
-/** How a file is opened. "create" fails with EEXIST when the name exists; "append" and "write" make the file if needed. */
+/**
+ * How a file is opened. "create" fails with EEXIST when the name exists; "append" and "write" make the file if
+ * needed.
+ */
 export type OpenMode = "read" | "read-write" | "create" | "append" | "write";
 
 export interface OpenFile {

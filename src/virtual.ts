@@ -3,7 +3,8 @@
  * virtual_mailbox_maps as user+ext@domain, user@domain, @domain; the result is below virtual_mailbox_base, a maildir
  * when it ends in "/", else a file. virtual_uid_maps and virtual_gid_maps say whose it is, by the same keys.
  * Recipients of one request are served side by side. A recipient that no table knows bounces (5.1.1); a table that
- * cannot answer and a configuration that makes no sense defer (4.3.5). Throws ConfigError when a table cannot be opened.
+ * cannot answer and a configuration that makes no sense defer (4.3.5). Throws ConfigError when a table cannot be
+ * opened.
  */
 
 import { splitAddress, splitExtension } from "./address.ts";

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { decodeXtext, encodeXtext, parseEnvelopeAddress, quoteLocal, splitAddress, unquoteLocal, validDomain } from "../src/address.ts";
+import {
+  decodeXtext,
+  encodeXtext,
+  parseEnvelopeAddress,
+  quoteLocal,
+  splitAddress,
+  unquoteLocal,
+  validDomain,
+} from "../src/address.ts";
 
 describe("parseEnvelopeAddress", () => {
   for (
@@ -45,10 +53,13 @@ describe("parseEnvelopeAddress", () => {
   });
 
   test("never throws, whatever comes", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 60 }), fc.boolean(), (text, strict) => {
-      parseEnvelopeAddress(text, strict);
-      parseEnvelopeAddress(`<${text}@example.com>`, strict);
-    }), { numRuns: 3000 });
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 60 }), fc.boolean(), (text, strict) => {
+        parseEnvelopeAddress(text, strict);
+        parseEnvelopeAddress(`<${text}@example.com>`, strict);
+      }),
+      { numRuns: 3000 },
+    );
   });
 });
 
@@ -59,7 +70,9 @@ test("a local part survives quoting", () => {
 });
 
 test("xtext round trip", () => {
-  fc.assert(fc.property(fc.string({ unit: "binary-ascii" }), (text) => assert.equal(decodeXtext(encodeXtext(text)), text)));
+  fc.assert(
+    fc.property(fc.string({ unit: "binary-ascii" }), (text) => assert.equal(decodeXtext(encodeXtext(text)), text)),
+  );
   assert.equal(decodeXtext("a+2"), null);
   assert.equal(decodeXtext("a b"), null);
 });
@@ -70,7 +83,9 @@ test("splitAddress splits at the last @", () => {
 });
 
 test("validDomain", () => {
-  for (const good of ["a", "a.example", "a.example.", "a_b.example", "x-1.example", "[127.0.0.1]", "[IPv6:2001:db8::1]"]) {
+  for (
+    const good of ["a", "a.example", "a.example.", "a_b.example", "x-1.example", "[127.0.0.1]", "[IPv6:2001:db8::1]"]
+  ) {
     assert.equal(validDomain(good), true, good);
   }
   for (const wrong of ["", ".", "a..b", "-a", "a-", "[1.2.3]", "[", "1.2.3.4", `${"a".repeat(64)}.example`, "a b"]) {

@@ -25,7 +25,11 @@ test(`${mails.length} real mails reach the next hop once and with equal bodies`,
   });
   try {
     await sendAll(mails, running.port, "sink.example");
-    await until(() => sink.messages.length >= mails.length, 30_000, () => `${sink.messages.length} arrived\n${running.log.slice(-2000)}`);
+    await until(
+      () => sink.messages.length >= mails.length,
+      30_000,
+      () => `${sink.messages.length} arrived\n${running.log.slice(-2000)}`,
+    );
     check(sink.messages.map(({ recipients, content }) => ({
       id: Number(/^u(\d+)@/.exec(recipients[0]!)![1]),
       body: content.slice(content.indexOf("\r\n\r\n") + 4),
@@ -65,13 +69,15 @@ virtual_mailbox_limit = 0`,
       }
     };
     await until(() => count() >= mails.length, 30_000, () => `${count()} arrived\n${running.log.slice(-2000)}`);
-    check(readdirSync(box).map((name) => {
-      const content = readFileSync(`${box}/${name}`, "latin1").replace(/\n/g, "\r\n");
-      return {
-        id: Number(/^Delivered-To: u(\d+)@/m.exec(content)![1]),
-        body: content.slice(content.indexOf("\r\n\r\n") + 4),
-      };
-    }));
+    check(
+      readdirSync(box).map((name) => {
+        const content = readFileSync(`${box}/${name}`, "latin1").replace(/\n/g, "\r\n");
+        return {
+          id: Number(/^Delivered-To: u(\d+)@/m.exec(content)![1]),
+          body: content.slice(content.indexOf("\r\n\r\n") + 4),
+        };
+      }),
+    );
     assert.equal(await running.stop(), 0);
   } finally {
     await running.remove();

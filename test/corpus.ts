@@ -46,7 +46,12 @@ export function corpus(): CorpusMail[] {
 }
 
 /** Sends all of them, each to `u<id>@domain`; throws at the first that is not accepted. */
-export async function sendAll(mails: readonly CorpusMail[], port: number, domain: string, sessions = 10): Promise<void> {
+export async function sendAll(
+  mails: readonly CorpusMail[],
+  port: number,
+  domain: string,
+  sessions = 10,
+): Promise<void> {
   let next = 0;
   const session = async (): Promise<void> => {
     const client = await (await SmtpClient.connect(port)).greeted();

@@ -40,51 +40,57 @@ async function load(running: Running, sent: Map<number, Sent>, random: () => num
     const body = `mail ${id}\r\n${"line of text, dots .\r\n".repeat(size / 21)}`;
     const one = { hash: hashOf(body), acknowledged: false };
     sent.set(id, one);
-    const reply = await client.send("s@x.example", [`u${id}@y.example`], `Subject: ${id}\r\n\r\n${body}`).catch(() => "");
+    const reply = await client.send("s@x.example", [`u${id}@y.example`], `Subject: ${id}\r\n\r\n${body}`).catch(() =>
+      ""
+    );
     if (reply.startsWith("250")) one.acknowledged = true;
   }
 }
 
-test(`kill -9 under load loses nothing (POSTRIDER_TEST_SEED=${SEED}, ${ROUNDS} crashes)`, { timeout: 180_000 }, async () => {
-  const random = generator(SEED);
-  const sink = await Sink.start();
-  const main = `relayhost = [127.0.0.1]:${sink.port}\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s`;
-  const running = await startPostrider({ main });
-  const sent = new Map<number, Sent>();
-  try {
-    for (let round = 0; round < ROUNDS; round++) {
-      const loads = Array.from({ length: 10 }, () => load(running, sent, random));
-      await sleep(100 + random() * 700);
-      await running.kill();
-      await Promise.all(loads);
-      await running.start();
-    }
-    const arrived = new Map<number, number>();
-    const ids = (): void => {
-      arrived.clear();
-      for (const { recipients } of sink.messages) {
-        const id = Number(/^u(\d+)@/.exec(recipients[0]!)![1]);
-        arrived.set(id, (arrived.get(id) ?? 0) + 1);
+test(
+  `kill -9 under load loses nothing (POSTRIDER_TEST_SEED=${SEED}, ${ROUNDS} crashes)`,
+  { timeout: 180_000 },
+  async () => {
+    const random = generator(SEED);
+    const sink = await Sink.start();
+    const main = `relayhost = [127.0.0.1]:${sink.port}\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s`;
+    const running = await startPostrider({ main });
+    const sent = new Map<number, Sent>();
+    try {
+      for (let round = 0; round < ROUNDS; round++) {
+        const loads = Array.from({ length: 10 }, () => load(running, sent, random));
+        await sleep(100 + random() * 700);
+        await running.kill();
+        await Promise.all(loads);
+        await running.start();
       }
-    };
-    const lost = (): number[] => {
+      const arrived = new Map<number, number>();
+      const ids = (): void => {
+        arrived.clear();
+        for (const { recipients } of sink.messages) {
+          const id = Number(/^u(\d+)@/.exec(recipients[0]!)![1]);
+          arrived.set(id, (arrived.get(id) ?? 0) + 1);
+        }
+      };
+      const lost = (): number[] => {
+        ids();
+        return [...sent].filter(([id, { acknowledged }]) => acknowledged && !arrived.has(id)).map(([id]) => id);
+      };
+      await until(() => lost().length === 0, 30_000, () => `lost: ${lost().join(" ")}\n${running.log.slice(-4000)}`);
+      await sleep(500);
       ids();
-      return [...sent].filter(([id, { acknowledged }]) => acknowledged && !arrived.has(id)).map(([id]) => id);
-    };
-    await until(() => lost().length === 0, 30_000, () => `lost: ${lost().join(" ")}\n${running.log.slice(-4000)}`);
-    await sleep(500);
-    ids();
-    for (const { recipients, content } of sink.messages) {
-      const id = Number(/^u(\d+)@/.exec(recipients[0]!)![1]);
-      assert.equal(hashOf(content.slice(content.indexOf("\r\n\r\n") + 4)), sent.get(id)!.hash, `mail ${id} is whole`);
+      for (const { recipients, content } of sink.messages) {
+        const id = Number(/^u(\d+)@/.exec(recipients[0]!)![1]);
+        assert.equal(hashOf(content.slice(content.indexOf("\r\n\r\n") + 4)), sent.get(id)!.hash, `mail ${id} is whole`);
+      }
+      const tooOften = [...arrived].filter(([, count]) => count > 1 + ROUNDS);
+      assert.deepEqual(tooOften, []);
+      const duplicates = [...arrived.values()].reduce((sum, count) => sum + count - 1, 0);
+      const acknowledged = [...sent.values()].filter((one) => one.acknowledged).length;
+      console.log(`${acknowledged} acknowledged, ${ROUNDS} crashes, ${duplicates} duplicates`);
+    } finally {
+      await running.remove();
+      await sink.close();
     }
-    const tooOften = [...arrived].filter(([, count]) => count > 1 + ROUNDS);
-    assert.deepEqual(tooOften, []);
-    const duplicates = [...arrived.values()].reduce((sum, count) => sum + count - 1, 0);
-    const acknowledged = [...sent.values()].filter((one) => one.acknowledged).length;
-    console.log(`${acknowledged} acknowledged, ${ROUNDS} crashes, ${duplicates} duplicates`);
-  } finally {
-    await running.remove();
-    await sink.close();
-  }
-});
+  },
+);

@@ -23,10 +23,13 @@ export interface DialogueScript {
 
 function unescape(text: string): string {
   const bare = text.endsWith("\\c");
-  const line = (bare ? text.slice(0, -2) : text).replace(/\\(?:x([0-9a-f]{2})|(.))/gi, (_all, hex: string, char: string) => {
-    if (hex !== undefined) return String.fromCharCode(parseInt(hex, 16));
-    return ({ r: "\r", n: "\n", t: "\t", 0: "\0" } as Record<string, string>)[char] ?? char;
-  });
+  const line = (bare ? text.slice(0, -2) : text).replace(
+    /\\(?:x([0-9a-f]{2})|(.))/gi,
+    (_all, hex: string, char: string) => {
+      if (hex !== undefined) return String.fromCharCode(parseInt(hex, 16));
+      return ({ r: "\r", n: "\n", t: "\t", 0: "\0" } as Record<string, string>)[char] ?? char;
+    },
+  );
   return bare ? line : `${line}\r\n`;
 }
 

@@ -25,7 +25,8 @@ after(async () => {
   await sink.close();
 });
 
-const residentKb = (pid: number): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+const residentKb = (pid: number): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
 
 /** A whole message by a client of good manners, in milliseconds. */
 async function goodClient(): Promise<number> {
@@ -38,18 +39,31 @@ async function goodClient(): Promise<number> {
 }
 
 describe("SMTP smuggling", () => {
-  const ENDINGS = ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r\n\0.\r\n", "\r\n.\0\r\n", "\r\n.\r\r\n", "\r\r\n.\r\r\n", "\n\n.\r\n"];
+  const ENDINGS = [
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r.\r",
+    "\r\n.\r",
+    "\r\n\0.\r\n",
+    "\r\n.\0\r\n",
+    "\r\n.\r\r\n",
+    "\r\r\n.\r\r\n",
+    "\n\n.\r\n",
+  ];
   for (const ending of ENDINGS) {
     test(`${JSON.stringify(ending)} ends no message`, async () => {
       const client = await (await SmtpClient.connect(running.port)).greeted();
       const name = `smuggle-${ENDINGS.indexOf(ending)}`;
-      const inner = "MAIL FROM:<evil@x.example>\r\nRCPT TO:<victim@y.example>\r\nDATA\r\nSubject: smuggled\r\n\r\nevil\r\n";
+      const inner =
+        "MAIL FROM:<evil@x.example>\r\nRCPT TO:<victim@y.example>\r\nDATA\r\nSubject: smuggled\r\n\r\nevil\r\n";
       for (const line of ["MAIL FROM:<a@x.example>", `RCPT TO:<${name}@y.example>`, "DATA"]) await client.ask(line);
       client.write(Buffer.from(`Subject: outer\r\n\r\nfirst${ending}${inner}`, "latin1"));
       assert.match(await client.ask("."), /^250/);
       assert.match(await client.ask("QUIT"), /^221/, "nothing else was answered");
       client.close();
-      const mine = (): typeof sink.messages => sink.messages.filter(({ recipients }) => recipients.includes(`${name}@y.example`));
+      const mine = (): typeof sink.messages =>
+        sink.messages.filter(({ recipients }) => recipients.includes(`${name}@y.example`));
       await until(() => mine().length > 0, 10_000, () => running.log.slice(-2000));
       assert.equal(mine().length, 1);
       assert.ok(!sink.messages.some(({ recipients }) => recipients.includes("victim@y.example")));
@@ -167,20 +181,27 @@ test(`with ${DESCRIPTORS} descriptors it serves fewer and recovers by itself`, {
     before: ["prlimit", `--nofile=${DESCRIPTORS}`],
   });
   try {
-    const sockets = Array.from({ length: 2 * DESCRIPTORS }, () => net.connect(small.port, "127.0.0.1").on("error", () => {}));
+    const sockets = Array.from(
+      { length: 2 * DESCRIPTORS },
+      () => net.connect(small.port, "127.0.0.1").on("error", () => {}),
+    );
     await sleep(500);
     for (const socket of sockets) socket.destroy();
-    await until(async () => {
-      const client = await SmtpClient.connect(small.port);
-      try {
-        await client.greeted();
-        return (await client.send("a@x.example", ["few@y.example"], "Subject: few\r\n\r\nx\r\n")).startsWith("250");
-      } catch {
-        return false;
-      } finally {
-        client.close();
-      }
-    }, 20_000, () => small.log.slice(-2000) + small.errors);
+    await until(
+      async () => {
+        const client = await SmtpClient.connect(small.port);
+        try {
+          await client.greeted();
+          return (await client.send("a@x.example", ["few@y.example"], "Subject: few\r\n\r\nx\r\n")).startsWith("250");
+        } catch {
+          return false;
+        } finally {
+          client.close();
+        }
+      },
+      20_000,
+      () => small.log.slice(-2000) + small.errors,
+    );
     await until(
       () => sink.messages.some(({ recipients }) => recipients.includes("few@y.example")),
       20_000,

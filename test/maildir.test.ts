@@ -1,3 +1,8 @@
+/**
+ * Rules that were broken on purpose, each seen by a test here: no fdatasync, no fsync of new/, tmp/ not cleared after a
+ * failure, the name in new/ left there after its fsync failed.
+ */
+
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
 import { after, describe, it } from "node:test";

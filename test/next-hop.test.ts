@@ -11,7 +11,9 @@ import { type Received, SILENT, Sink, type SinkOptions } from "./sink.ts";
 import { SmtpClient } from "./smtp-client.ts";
 
 const QUICK = [
-  ...["connect", "helo", "mail", "rcpt", "data_init", "data_xfer", "data_done"].map((stage) => `smtp_${stage}_timeout = 1s`),
+  ...["connect", "helo", "mail", "rcpt", "data_init", "data_xfer", "data_done"].map((stage) =>
+    `smtp_${stage}_timeout = 1s`
+  ),
   "minimal_backoff_time = 1s",
   "maximal_backoff_time = 1s",
 ].join("\n");
@@ -51,7 +53,8 @@ async function logged(running: Running, id: string, pattern: RegExp, count = 1):
   return matching();
 }
 
-const to = (sink: Sink, recipient: string): Received[] => sink.messages.filter(({ recipients }) => recipients.includes(recipient));
+const to = (sink: Sink, recipient: string): Received[] =>
+  sink.messages.filter(({ recipients }) => recipients.includes(recipient));
 const notices = (sink: Sink, id: string): Received[] =>
   sink.messages.filter(({ sender, content }) => sender === "" && content.includes(`-Queue-ID: ${id}\r\n`));
 
@@ -100,7 +103,9 @@ interface Expected {
 function expected(stage: Stage, fault: Fault): Expected {
   const reply = FAULTS[fault];
   const dsn = reply.slice(4, 9);
-  if (fault === "closes") return { status: "deferred", dsn: "4.4.2", reason: `lost connection with ${HOST} while ${DOING[stage]}` };
+  if (fault === "closes") {
+    return { status: "deferred", dsn: "4.4.2", reason: `lost connection with ${HOST} while ${DOING[stage]}` };
+  }
   if (fault === "silent") {
     return { status: "deferred", dsn: "4.4.2", reason: `conversation with ${HOST} timed out while ${DOING[stage]}` };
   }
@@ -161,9 +166,16 @@ describe("each stage, each fault", () => {
       assert.ok(first!.endsWith(`(${reason})`), first);
       await logged(running, id, /: removed$/);
       if (status === "deferred") {
-        assert.match((await logged(running, id, /status=sent/))[0]!, /, dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued\)$/);
+        assert.match(
+          (await logged(running, id, /status=sent/))[0]!,
+          /, dsn=2\.0\.0, status=sent \(250 2\.0\.0 Ok: queued\)$/,
+        );
         assert.equal(to(sink, `u@${domain}`).length, 1);
-        assert.equal(linesOf(running, id).filter((line) => line.includes("to=<")).length, 2, "one failure, one success");
+        assert.equal(
+          linesOf(running, id).filter((line) => line.includes("to=<")).length,
+          2,
+          "one failure, one success",
+        );
         assert.equal(notices(home, id).length, 0);
         return;
       }
@@ -181,7 +193,7 @@ describe("each stage, each fault", () => {
   }
 });
 
-describe("one next hop beside another", () => {
+describe("one next hop beside another", { concurrency: true }, () => {
   test("a receiver that dies around its reply: nothing lost, one duplicate where none can know", async () => {
     const home = await Sink.start();
     // Before: it goes without having taken the message. After: it has taken it, and nobody hears of it.
@@ -211,7 +223,8 @@ describe("one next hop beside another", () => {
   test("a dead one rests, its other mail is put off without a try, a live one is not affected", async () => {
     const live = await Sink.start();
     const deadPort = await freePort();
-    const main = "minimal_backoff_time = 3s\nmaximal_backoff_time = 3s\ndefault_destination_concurrency_failed_cohort_limit = 1\n" +
+    const main =
+      "minimal_backoff_time = 2s\nmaximal_backoff_time = 2s\ndefault_destination_concurrency_failed_cohort_limit = 1\n" +
       "initial_destination_concurrency = 1";
     const running = await start({ main, routes: { "dead.example": deadPort, "live.example": live.port } });
     try {
@@ -251,7 +264,12 @@ describe("one next hop beside another", () => {
     const home = await Sink.start();
     let soft = "450 4.2.1 busy";
     const sink = await Sink.start({
-      answer: (line) => line.startsWith("RCPT TO:<bad") ? "550 5.1.1 nobody" : line.startsWith("RCPT TO:<slow") && soft !== "" ? soft : null,
+      answer: (line) =>
+        line.startsWith("RCPT TO:<bad")
+          ? "550 5.1.1 nobody"
+          : line.startsWith("RCPT TO:<slow") && soft !== ""
+          ? soft
+          : null,
     });
     const running = await start({ routes: { "x.example": sink.port, "home.example": home.port } });
     try {
@@ -265,7 +283,9 @@ describe("one next hop beside another", () => {
       soft = "";
       await logged(running, id, /to=<slow@x\.example>.*status=sent/);
       await logged(running, id, /: removed$/);
-      assert.deepEqual(sink.messages.map(({ recipients }) => recipients), [["good1@x.example", "good2@x.example"], ["slow@x.example"]]);
+      assert.deepEqual(sink.messages.map(({ recipients }) => recipients), [["good1@x.example", "good2@x.example"], [
+        "slow@x.example",
+      ]]);
       assert.equal(notices(home, id).length, 1);
     } finally {
       await running.remove();
@@ -275,7 +295,7 @@ describe("one next hop beside another", () => {
   });
 });
 
-describe("the end of patience", () => {
+describe("the end of patience", { concurrency: true }, () => {
   test("what is too old is returned, and a bounce that fails does not loop", async () => {
     const home = await Sink.start();
     const never = await Sink.start({ answer: (line) => line.startsWith("RCPT") ? "450 4.2.0 later" : null });
@@ -344,7 +364,10 @@ test("defer_transports holds mail back; postqueue -f tries what waits at once", 
   const sink = await Sink.start({ answer: (line) => busy && line.startsWith("MAIL") ? "450 4.3.0 busy" : null });
   const master = "slow unix - - n - - smtp";
   const entries = `{ x.example = smtp:[127.0.0.1]:${sink.port} } { slow.example = slow:[127.0.0.1]:${sink.port} }`;
-  const running = await startPostrider({ main: `defer_transports = slow\ntransport_maps = inline:{ ${entries} }`, master });
+  const running = await startPostrider({
+    main: `defer_transports = slow\ntransport_maps = inline:{ ${entries} }`,
+    master,
+  });
   try {
     const held = await send(running, ["u@slow.example"]);
     const [line] = await logged(running, held, /to=</);

@@ -32,7 +32,11 @@ export function freePort(): Promise<number> {
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Waits until the condition holds; throws after the time with what `state` says. */
-export async function until(condition: () => boolean | Promise<boolean>, within: number, state: () => string): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  within: number,
+  state: () => string,
+): Promise<void> {
   for (const end = performance.now() + within; performance.now() < end; await sleep(20)) {
     if (await condition()) return;
   }

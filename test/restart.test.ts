@@ -29,7 +29,11 @@ async function keepSending(running: Running, first: number, step: number, acknow
     return;
   }
   for (let at = first; !client.closed; at += step) {
-    const reply = await client.send("s@x.example", [`u${at}@y.example`], `Subject: ${at}\r\n\r\n${"x".repeat(at % 5000)}\r\n`)
+    const reply = await client.send(
+      "s@x.example",
+      [`u${at}@y.example`],
+      `Subject: ${at}\r\n\r\n${"x".repeat(at % 5000)}\r\n`,
+    )
       .catch(() => "");
     if (reply.startsWith("250")) acknowledged.push(at);
     else if (!reply.startsWith("4")) break;
@@ -109,7 +113,9 @@ test("a delivery under way at SIGTERM ends and is noted", { timeout: 60_000 }, a
 
 test("a restart picks up incoming, active and deferred mail", { timeout: 60_000 }, async () => {
   const port = await freePort();
-  const running = await startPostrider({ main: `relayhost = [127.0.0.1]:${port}\n${BACKOFF}\nqmgr_message_active_limit = 2` });
+  const running = await startPostrider({
+    main: `relayhost = [127.0.0.1]:${port}\n${BACKOFF}\nqmgr_message_active_limit = 2`,
+  });
   let sink: Sink | null = null;
   try {
     for (let at = 0; at < 12; at++) await send(running, `u${at}@y${at}.example`);
@@ -137,12 +143,16 @@ describe("reload", () => {
     const before = count(running, word);
     process.kill(running.pid, "SIGHUP");
     await until(() => count(running, word) > before, 15_000, tail(running));
-    await until(async () => {
-      const client = await SmtpClient.connect(running.port).catch(() => null);
-      const reply = client === null ? "" : await client.reply();
-      client?.close();
-      return reply.startsWith("220");
-    }, 15_000, tail(running));
+    await until(
+      async () => {
+        const client = await SmtpClient.connect(running.port).catch(() => null);
+        const reply = client === null ? "" : await client.reply();
+        client?.close();
+        return reply.startsWith("220");
+      },
+      15_000,
+      tail(running),
+    );
   }
 
   test("a changed relayhost takes effect; a broken main.cf changes nothing", { timeout: 60_000 }, async () => {
@@ -211,7 +221,9 @@ async function startTwin(running: Running): Promise<{ code: number | null; error
   const main = readFileSync(`${running.folder}/etc/main.cf`, "utf8");
   writeFileSync(`${twin.folder}/etc/main.cf`, main.replace("/mail.log", "/twin.log"));
   const { command, arguments: words } = scriptCommand("bin/postrider.ts");
-  const child = spawn(command, [...words, "start-fg", "-c", `${twin.folder}/etc`], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(command, [...words, "start-fg", "-c", `${twin.folder}/etc`], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => errors += text);
   const code = await new Promise<number | null>((resolve) => {

@@ -74,9 +74,13 @@ export class Sink {
         if (verb === "MAIL") begun = false;
         return say(own);
       }
-      if (verb === "EHLO" || verb === "LHLO") return say(["250-sink", ...keywords.map((word) => `250-${word}`), "250 OK"].join("\r\n"));
+      if (verb === "EHLO" || verb === "LHLO") {
+        return say(["250-sink", ...keywords.map((word) => `250-${word}`), "250 OK"].join("\r\n"));
+      }
       // With pipelining, what follows a refused command comes all the same.
-      if (verb === "RCPT" && !begun || verb === "DATA" && (!begun || recipients.length === 0)) return say("503 5.5.1 no");
+      if (verb === "RCPT" && !begun || verb === "DATA" && (!begun || recipients.length === 0)) {
+        return say("503 5.5.1 no");
+      }
       if (verb === "MAIL") {
         begun = true;
         sender = /<([^>]*)>/.exec(line)?.[1] ?? "";

@@ -75,7 +75,9 @@ export class SmtpClient {
       const reply = await this.ask(line);
       if (!/^[23]/.test(reply)) return reply;
     }
-    this.write(Buffer.from(content.replace(/^\./gm, "..") + (content.endsWith("\r\n") ? "" : "\r\n") + ".\r\n", "latin1"));
+    this.write(
+      Buffer.from(content.replace(/^\./gm, "..") + (content.endsWith("\r\n") ? "" : "\r\n") + ".\r\n", "latin1"),
+    );
     return await this.reply();
   }
 

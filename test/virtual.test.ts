@@ -25,7 +25,8 @@ function desk(main = "", files = runtime.files!): Desk {
   mkdirSync(base);
   const uid = Math.max(1, SELF.uid);
   const text = `virtual_mailbox_base = ${base}
-virtual_mailbox_maps = inline:{ {md@v.example = md/} {mb@v.example = box} {both+x@v.example = own/} {both@v.example = both/} {@any.example = any/} }
+virtual_mailbox_maps = inline:{ {md@v.example = md/} {mb@v.example = box} {both+x@v.example = own/}
+ {both@v.example = both/} {@any.example = any/} }
 virtual_uid_maps = static:${uid}
 virtual_gid_maps = static:${Math.max(1, SELF.gid)}
 virtual_minimum_uid = 1

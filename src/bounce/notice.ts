@@ -1,7 +1,7 @@
 /**
- * The text of a notice: multipart/report (RFC 3462) with the words for people, message/delivery-status (RFC 3464) and the
- * original message or its headers, laid out as Postfix's bounce(8) does. Pure, but for what the content source reads.
- * Lines end in CRLF.
+ * The text of a notice: multipart/report (RFC 3462) with the words for people, message/delivery-status (RFC 3464) and
+ * the original message or its headers, laid out as Postfix's bounce(8) does. Pure, but for what the content source
+ * reads. Lines end in CRLF.
  */
 
 import type { ContentSource } from "../agent.ts";

@@ -1,6 +1,6 @@
 /**
- * cleanup(8): completes a message and puts it in the queue. Streams: what is held in memory is one header, plus what the
- * store holds by its own limit.
+ * cleanup(8): completes a message and puts it in the queue. Streams: what is held in memory is one header, plus what
+ * the store holds by its own limit.
  *   open --data()*--> finish() --> queued | refused (too many hops, no recipients)
  *        \--abort()--> gone
  * Throws ResourceError when the store cannot take the message; nothing is queued then.
@@ -13,7 +13,7 @@ import { mailDate } from "../header.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Committed, Incoming, QueueStore } from "../queue/store.ts";
-import { type Reply, REPLY } from "../reply.ts";
+import { REPLY, type Reply } from "../reply.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { HeaderBlock, type HeaderOptions } from "./headers.ts";
 
@@ -147,10 +147,14 @@ export class CleanupMessage {
         added += `${resent}Message-Id: ${id}\r\n`;
         if (resent === "") messageId = id;
       }
-      if (missing("Date")) added += `${resent}Date: ${mailDate(origin.arrived, zone, clock.zoneName(origin.arrived))}\r\n`;
+      if (missing("Date")) {
+        added += `${resent}Date: ${mailDate(origin.arrived, zone, clock.zoneName(origin.arrived))}\r\n`;
+      }
       if (missing("From")) added += `${resent}From: ${fromText(origin)}\r\n`;
       const visible = ["to", "cc", "resent-to", "resent-cc"].some((name) => block.seen.has(name));
-      if (!visible && config.undisclosed_recipients_header !== "") added += `${config.undisclosed_recipients_header}\r\n`;
+      if (!visible && config.undisclosed_recipients_header !== "") {
+        added += `${config.undisclosed_recipients_header}\r\n`;
+      }
     }
     this.#cleanup.logger.info(`${this.id}: message-id=${messageId ?? "<>"}`);
     if (added !== "") this.#keep(latin1Encode(added));

@@ -1,6 +1,6 @@
 /**
- * The header block of a message as it streams in: cuts out the headers of message_drop_headers, shortens logical headers
- * over header_size_limit, counts Received, notes which headers there are.
+ * The header block of a message as it streams in: cuts out the headers of message_drop_headers, shortens logical
+ * headers over header_size_limit, counts Received, notes which headers there are.
  *   headers --empty line, or a line that is no header--> body
  * Memory: at most one logical header (header_size_limit) is held. Never fails.
  */
@@ -25,8 +25,10 @@ export interface HeaderSink {
   headersDone(): void;
 }
 
-const WANTED = new Set(["received", "message-id", "resent-message-id", "from", "resent-from", "date", "resent-date", "to"]
-  .concat("cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-sender", "resent-reply-to"));
+const WANTED = new Set(
+  ["received", "message-id", "resent-message-id", "from", "resent-from", "date", "resent-date", "to"]
+    .concat("cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-sender", "resent-reply-to"),
+);
 
 export class HeaderBlock {
   readonly #options: HeaderOptions;

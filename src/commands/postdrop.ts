@@ -1,7 +1,7 @@
 /**
- * postdrop(1): puts a message from standard input into the maildrop folder. Postfix's is a set-gid program with a record
- * stream of its own; ours takes the file format of maildrop.ts, for programs that made one elsewhere. What is malformed
- * or over message_size_limit is refused and leaves nothing behind. Exit status 0; 1 for what is fatal.
+ * postdrop(1): puts a message from standard input into the maildrop folder. Postfix's is a set-gid program with a
+ * record stream of its own; ours takes the file format of maildrop.ts, for programs that made one elsewhere. What is
+ * malformed or over message_size_limit is refused and leaves nothing behind. Exit status 0; 1 for what is fatal.
  */
 
 import type { Config } from "../config/config.ts";

@@ -1,6 +1,6 @@
 /**
- * postlog(1): writes to the mail log, from the command line or line by line from standard input. Lines go to maillog_file;
- * to the error output where there is none, as `TAG: text`. Exit status 0; 1 for a wrong command line.
+ * postlog(1): writes to the mail log, from the command line or line by line from standard input. Lines go to
+ * maillog_file; to the error output where there is none, as `TAG: text`. Exit status 0; 1 for a wrong command line.
  */
 
 import { latin1Decode } from "../latin1.ts";

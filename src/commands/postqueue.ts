@@ -1,6 +1,6 @@
 /**
- * postqueue(1): lists the queue (-p, -j) and flushes it (-f, -i ID, -s SITE). Exit status 0, 69 (EX_UNAVAILABLE) for what
- * is fatal, as in Postfix. Unlike Postfix, -s works for every domain, not only for those of fast_flush_domains.
+ * postqueue(1): lists the queue (-p, -j) and flushes it (-f, -i ID, -s SITE). Exit status 0, 69 (EX_UNAVAILABLE) for
+ * what is fatal, as in Postfix. Unlike Postfix, -s works for every domain, not only for those of fast_flush_domains.
  */
 
 import type { Config } from "../config/config.ts";
@@ -9,12 +9,11 @@ import type { ListedEntry } from "../queue-list.ts";
 import type { Runtime } from "../runtime.ts";
 import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
-import { QueueReport, queueLine } from "./queue-report.ts";
+import { queueLine, QueueReport } from "./queue-report.ts";
 import { Fatal, runTool, type Tool } from "./tool.ts";
 
 const UNAVAILABLE = 69;
-const USAGE =
-  "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
+const USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
 const NOT_RUNNING = "Connect to the Postfix showq service: No such file or directory";
 const MODES = ["f", "i", "j", "p", "s"];
 

@@ -1,7 +1,7 @@
 /**
  * postsuper(1): removes (-d), holds (-h), releases (-H) and requeues (-r) messages, by id, from standard input ("-") or
- * ALL of them; operands are queues. Changes are durable. -s and -p have nothing to do: the store mends itself at opening.
- * Exit status 0; 1 for what is fatal. -e and -f (force expiry) are not implemented and say so.
+ * ALL of them; operands are queues. Changes are durable. -s and -p have nothing to do: the store mends itself at
+ * opening. Exit status 0; 1 for what is fatal. -e and -f (force expiry) are not implemented and say so.
  */
 
 import type { Config } from "../config/config.ts";

@@ -7,7 +7,7 @@
 
 import type { Config } from "../config/config.ts";
 import { userNamed, userNumbered } from "../config/passwd.ts";
-import { ask, type ControlRequest, controlPath, queuePath } from "../control.ts";
+import { ask, controlPath, type ControlRequest, queuePath } from "../control.ts";
 import { systemCode } from "../errors.ts";
 import { openQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";

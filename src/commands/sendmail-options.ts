@@ -164,7 +164,9 @@ export class SendmailOptions {
   notify(text: string): Notify {
     const words = text.toLowerCase().split(/[ \t,]+/).filter((word) => word !== "");
     const known = NOTIFY_WORDS.filter((word) => words.includes(word));
-    const unknown = text.split(/[ \t,]+/).find((word) => !(NOTIFY_WORDS as readonly string[]).includes(word.toLowerCase()));
+    const unknown = text.split(/[ \t,]+/).find((word) =>
+      !(NOTIFY_WORDS as readonly string[]).includes(word.toLowerCase())
+    );
     if (unknown !== undefined) this.warn(`unknown DSN NOTIFY command value "${unknown}" in "${text}"`);
     if (unknown === undefined && known.length > 0 && (known.length === 1 || !known.includes("never"))) return known;
     this.warn("bad -N option value -- ignored");

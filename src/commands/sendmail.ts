@@ -1,6 +1,6 @@
 /**
- * sendmail(1): the command line of Sendmail, as Postfix reads it; also mailq(1) and newaliases(1) by name. Submission is
- * in sendmail/, the other modes call the commands that do the work.
+ * sendmail(1): the command line of Sendmail, as Postfix reads it; also mailq(1) and newaliases(1) by name. Submission
+ * is in sendmail/, the other modes call the commands that do the work.
  * Exit status: 0; 75 (EX_TEMPFAIL) for what is fatal, as in Postfix; else the status of the command called.
  */
 
@@ -98,7 +98,6 @@ async function enqueue(call: Call): Promise<number> {
   const login = userNumbered(runtime, uid)?.name;
   if (login === undefined && request.sender === null) throw new Fatal(`no login name found for user ID ${uid}`);
   const who = `${request.sender ?? login}(${uid})`;
-  const name = processes.environment.NAME;
   let result: Awaited<ReturnType<typeof submit>>;
   try {
     result = await submit({
@@ -107,7 +106,7 @@ async function enqueue(call: Call): Promise<number> {
       sizeLimit: config.message_size_limit,
       submission: {
         sender: request.sender,
-        fullName: request.fullName ?? (name === undefined || name === "" ? null : name),
+        fullName: request.fullName ?? processes.environment.NAME ?? null,
         recipients: request.recipients,
         encoding: request.encoding,
         notify: request.notify,
@@ -125,9 +124,10 @@ async function enqueue(call: Call): Promise<number> {
   if (result === "too big") throw new Fatal(`${who}: message file too big`);
   if (result === "no recipients") {
     throw new Fatal(
-      `${who}: ` + (request.fromHeaders
-        ? "No recipient addresses found in message header"
-        : "Recipient addresses must be specified on the command line or via the -t option"),
+      `${who}: ` +
+        (request.fromHeaders
+          ? "No recipient addresses found in message header"
+          : "Recipient addresses must be specified on the command line or via the -t option"),
     );
   }
   await knock(runtime, config);

@@ -4,21 +4,27 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { latin1Encode } from "../latin1.ts";
 import { Log, type Severity } from "../log.ts";
 import type { OpenFile } from "../runtime.ts";
 import type { Tool } from "./tool.ts";
 
 export class ToolLog {
   readonly #file: OpenFile;
-  readonly #tool: Tool;
-  readonly #config: Config;
+  readonly #log: Log;
+  readonly #tag: string;
   readonly #lines: Uint8Array[] = [];
 
   private constructor(file: OpenFile, tool: Tool, config: Config) {
     this.#file = file;
-    this.#tool = tool;
-    this.#config = config;
+    this.#tag = `${config.syslog_name}/${tool.name}`;
+    this.#log = new Log({
+      clock: tool.runtime.clock,
+      hostname: config.myhostname.split(".")[0] as string,
+      name: config.syslog_name,
+      format: config.log_format === "json" ? "json" : "postfix",
+      write: (lines) => void this.#lines.push(lines),
+      pid: tool.processes.pid,
+    });
   }
 
   static async open(tool: Tool, config: Config): Promise<ToolLog | null> {
@@ -33,32 +39,12 @@ export class ToolLog {
 
   /** `tag`: in place of "postfix/NAME". */
   add(severity: Severity, text: string, tag: string | null = null): void {
-    const write = (lines: string): void => void this.#lines.push(latin1Encode(lines));
-    addLine(this.#tool, this.#config, tag, severity, text, write);
+    this.#log.line(tag ?? this.#tag, severity, text);
   }
 
   async close(): Promise<void> {
-    await this.#file.write(this.#lines, null);
+    this.#log.flush();
+    if (this.#lines.length > 0) await this.#file.write(this.#lines, null);
     await this.#file.close();
   }
-}
-
-function addLine(
-  tool: Tool,
-  config: Config,
-  tag: string | null,
-  severity: Severity,
-  text: string,
-  write: (lines: string) => void,
-): void {
-  const log = new Log({
-    clock: tool.runtime.clock,
-    hostname: config.myhostname.split(".")[0] as string,
-    name: config.syslog_name,
-    format: config.log_format === "json" ? "json" : "postfix",
-    write,
-    pid: tool.processes.pid,
-  });
-  log.line(tag ?? `${config.syslog_name}/${tool.name}`, severity, text);
-  log.flush();
 }

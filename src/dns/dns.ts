@@ -98,7 +98,10 @@ export class Resolver {
     return this.lookup(name, "PTR", options);
   }
 
-  /** As the C library's getnameinfo(3) looks: the first name that hosts(5) has for the address, then its PTR records. */
+  /**
+   * As the C library's getnameinfo(3) looks: the first name that hosts(5) has for the address, then its PTR
+   * records.
+   */
   async nativeNames(address: string): Promise<DnsAnswer<string>> {
     this.#hosts ??= parseHosts(readText(this.#runtime.files, this.#options.hostsPath ?? "/etc/hosts"));
     for (const [name, addresses] of this.#hosts) {

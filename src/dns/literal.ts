@@ -1,5 +1,6 @@
 /**
- * IP addresses as text: which family, and the name under which the reverse zone keeps them. Pure; null for what is no address.
+ * IP addresses as text: which family, and the name under which the reverse zone keeps them. Pure; null for what is no
+ * address.
  */
 
 import ipaddr from "ipaddr.js";

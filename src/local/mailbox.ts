@@ -1,7 +1,8 @@
 /**
- * Delivery to an account's mailbox: home_mailbox below its home folder, else its name in mail_spool_directory; a maildir
- * when the path ends in "/", else a file. The rights are the account's own; in a spool folder that only root may write,
- * root makes the file and gives it away (local(8), "DELIVERY RIGHTS"). Faults come back as results; nothing is thrown.
+ * Delivery to an account's mailbox: home_mailbox below its home folder, else its name in mail_spool_directory; a
+ * maildir when the path ends in "/", else a file. The rights are the account's own; in a spool folder that only root
+ * may write, root makes the file and gives it away (local(8), "DELIVERY RIGHTS"). Faults come back as results; nothing
+ * is thrown.
  */
 
 import type { ContentSource, DeliveryRequest } from "../agent.ts";

@@ -139,7 +139,12 @@ export const smtpd = {
     ready: true,
     doc: "Restrictions applied when the message has been received.",
   },
-  smtpd_etrn_restrictions: { kind: "list", default: "", ready: false, doc: "Restrictions applied to the ETRN command." },
+  smtpd_etrn_restrictions: {
+    kind: "list",
+    default: "",
+    ready: false,
+    doc: "Restrictions applied to the ETRN command.",
+  },
   smtpd_relay_before_recipient_restrictions: {
     kind: "boolean",
     default: "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",

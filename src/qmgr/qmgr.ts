@@ -83,7 +83,7 @@ export class Qmgr {
   /** The queue changed behind our back (release, flush, requeue): looks again; `revive` forgives dead destinations. */
   look(revive: boolean): void {
     if (this.#stopping) return;
-    if (revive) for (const transport of this.#transports.values()) transport.wake();
+    if (revive) { for (const transport of this.#transports.values()) transport.wake(); }
     this.#incomingWaits = true;
     this.#fill();
     this.#pump();
@@ -193,7 +193,8 @@ export class Qmgr {
     }
     const key = service.perRecipient ? transport.recipient.toLowerCase() : transport.nexthop.toLowerCase();
     const full = `${transport.transport}\0${key}`;
-    const group = groups.get(full) ?? { destination: queue.destination(transport.nexthop, key), waiting: [], addresses: [] };
+    const group = groups.get(full) ??
+      { destination: queue.destination(transport.nexthop, key), waiting: [], addresses: [] };
     if (group.waiting.length === 0) groups.set(full, group);
     group.waiting.push(waiting);
     group.addresses.push(transport.recipient);
@@ -237,14 +238,16 @@ export class Qmgr {
     const { clock, agents } = this.#services;
     const { message, destination, waiting } = job;
     const service = agents.get(destination.transport.name) as AgentService;
-    const { recipients: _all, ...envelope } = message.entry.envelope;
     const startedAt = clock.now();
     const request = {
       queueId: message.entry.id,
       transport: destination.transport.name,
       nexthop: destination.nexthop,
-      envelope,
-      recipients: waiting.map((one, at) => ({ ...one.recipient, address: job.addresses[at] as string })),
+      envelope: message.entry.envelope,
+      recipients: waiting.map(({ recipient }, at) => {
+        const address = job.addresses[at] as string;
+        return address === recipient.address ? recipient : { ...recipient, address };
+      }),
       size: message.entry.size,
       activeAt: message.activeAt,
     };

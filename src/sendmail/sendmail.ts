@@ -83,7 +83,7 @@ async function write(options: SubmitOptions, drop: Drop, input: AsyncIterable<Ui
       waiting = null;
       await drop.write(maildropPreface({ ...submission, recipients }));
       for (const piece of held) await drop.write(piece);
-    } else { for (const piece of pieces) await drop.write(piece); }
+    } else for (const piece of pieces) await drop.write(piece);
   };
   for await (const chunk of input) {
     await put(message.push(chunk));

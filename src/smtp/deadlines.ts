@@ -1,6 +1,6 @@
 /**
- * Deadlines of many sessions on one timer: setting one costs a comparison. The timer rings at the earliest deadline that
- * was known when it was set; what has moved on since is looked at again.
+ * Deadlines of many sessions on one timer: setting one costs a comparison. The timer rings at the earliest deadline
+ * that was known when it was set; what has moved on since is looked at again.
  */
 
 import type { Clock, Millis, Timer } from "../runtime.ts";

@@ -96,7 +96,10 @@ function codeOf(line: string): number | null {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Replies end up in logs and notices: controls become "?", and so does 8-bit text that is not UTF-8 (RFC 6531 §3.7.4). */
+/**
+ * Replies end up in logs and notices: controls become "?", and so does 8-bit text that is not UTF-8 (RFC 6531
+ * §3.7.4).
+ */
 export function printable(line: string): string {
   if (!/[^\x20-\x7e]/.test(line)) return line;
   // deno-lint-ignore no-control-regex

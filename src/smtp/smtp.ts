@@ -1,8 +1,8 @@
 /**
  * The smtp(8) and lmtp(8) delivery agent: one delivery is one message to some recipients of one next hop.
  *   a kept session -> the next hop's servers in order -> fallback relays;  until every recipient has a result
- * Defers for whatever peers, name servers and the store do; bounces what a server refuses for good, mail that would come
- * back to this host, and domains that do not exist or take no mail. Never throws for any of it.
+ * Defers for whatever peers, name servers and the store do; bounces what a server refuses for good, mail that would
+ * come back to this host, and domains that do not exist or take no mail. Never throws for any of it.
  */
 
 import type { ContentSource, DeliveryAgent, DeliveryRequest } from "../agent.ts";

@@ -2,12 +2,12 @@
  * What a failure means for the recipients of one delivery: Postfix's smtp_trouble(3).
  *   recipient: open --failed, another server may do better--> kept --next server--> open
  *              open --failed for good, or no server left--> settled;  open --accepted--> settled
- * A soft failure is only logged while another server may be tried; the last server's failure defers. A hard one bounces.
- * Never throws; finish() settles whoever is still open.
+ * A soft failure is only logged while another server may be tried; the last server's failure defers. A hard one
+ * bounces. Never throws; finish() settles whoever is still open.
  */
 
 import type { DeliveryRequest } from "../agent.ts";
-import { assert } from "../errors.ts";
+import { assert, systemWords } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Millis } from "../runtime.ts";
 import type { DeliveryResult, Remote, Scope, Status } from "../status.ts";
@@ -215,31 +215,7 @@ export function isSoft(trouble: Trouble): boolean {
   return trouble.status[0] === "4";
 }
 
-/** strerror(3) of what a connection can fail with. */
-const SYSTEM_WORDS: Readonly<Record<string, string>> = {
-  EACCES: "Permission denied",
-  EADDRINUSE: "Address already in use",
-  EADDRNOTAVAIL: "Cannot assign requested address",
-  EAFNOSUPPORT: "Address family not supported by protocol",
-  EAGAIN: "Resource temporarily unavailable",
-  ECONNABORTED: "Software caused connection abort",
-  ECONNREFUSED: "Connection refused",
-  ECONNRESET: "Connection reset by peer",
-  EHOSTDOWN: "Host is down",
-  EHOSTUNREACH: "No route to host",
-  EINVAL: "Invalid argument",
-  EMFILE: "Too many open files",
-  ENETDOWN: "Network is down",
-  ENETUNREACH: "Network is unreachable",
-  ENFILE: "Too many open files in system",
-  ENOENT: "No such file or directory",
-  ENOTSOCK: "Socket operation on non-socket",
-  EPERM: "Operation not permitted",
-  EPIPE: "Broken pipe",
-  ETIMEDOUT: "Connection timed out",
-};
-
 /** `relay` is "host[1.2.3.4]:25", or "host[/path]" for a unix socket. */
 export function connectTrouble(relay: string, code: string): Trouble {
-  return localTrouble("4.4.1", `connect to ${relay}: ${SYSTEM_WORDS[code] ?? code}`);
+  return localTrouble("4.4.1", `connect to ${relay}: ${systemWords(code)}`);
 }

@@ -5,7 +5,7 @@
 
 import { splitAddress } from "../address.ts";
 import type { Config } from "../config/config.ts";
-import { type Reply, reply, REPLY } from "../reply.ts";
+import { REPLY, type Reply, reply } from "../reply.ts";
 import { splitStatus } from "../status.ts";
 import type { SessionFacts, Verdict } from "./restrictions.ts";
 
@@ -69,7 +69,11 @@ function nameOf(kind: AccessKind, facts: SessionFacts): string {
 function refusal(code: number, text: string, otherwise: string, kind: AccessKind, facts: SessionFacts): Reply {
   const { status, text: words } = splitStatus(text, otherwise);
   const fitting = `${String(code)[0]}${status.slice(1)}`;
-  return reply(code, fitting, `<${nameOf(kind, facts)}>: ${WHAT[kind]} rejected: ${words === "" ? "Access denied" : words}`);
+  return reply(
+    code,
+    fitting,
+    `<${nameOf(kind, facts)}>: ${WHAT[kind]} rejected: ${words === "" ? "Access denied" : words}`,
+  );
 }
 
 export function accessVerdict(value: string, kind: AccessKind, facts: SessionFacts, config: Config): Verdict {
@@ -80,7 +84,9 @@ export function accessVerdict(value: string, kind: AccessKind, facts: SessionFac
   if (upper === "DUNNO") return "dunno";
   if (upper === "REJECT") return refusal(config.access_map_reject_code, text, "5.7.1", kind, facts);
   if (upper === "DEFER") return refusal(config.access_map_defer_code, text, "4.7.1", kind, facts);
-  if (/^[45]\d\d$/.test(word)) return refusal(Number(word), text, word.startsWith("4") ? "4.7.1" : "5.7.1", kind, facts);
+  if (/^[45]\d\d$/.test(word)) {
+    return refusal(Number(word), text, word.startsWith("4") ? "4.7.1" : "5.7.1", kind, facts);
+  }
   if (/^\d+$/.test(word)) return "permit";
   return REPLY.serverConfiguration;
 }

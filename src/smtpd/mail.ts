@@ -9,7 +9,7 @@ import type { Envelope, Recipient } from "../envelope.ts";
 import { messageOf, systemCode } from "../errors.ts";
 import { mailDate } from "../header.ts";
 import type { Logger } from "../log.ts";
-import { type Reply, REPLY, replyLine } from "../reply.ts";
+import { REPLY, type Reply, replyLine } from "../reply.ts";
 import type { Millis } from "../runtime.ts";
 import type { DataFacts } from "./dialogue.ts";
 import type { Word } from "./engine/commands.ts";

@@ -1,6 +1,7 @@
 /**
- * The name of a client (smtpd_peername_lookup): the name its address points to, if that name points back to the address;
- * otherwise "unknown". /etc/hosts counts like DNS. Answers are kept for KEPT and the number of them is bounded.
+ * The name of a client (smtpd_peername_lookup): the name its address points to, if that name points back to the
+ * address; otherwise "unknown". /etc/hosts counts like DNS. Answers are kept for KEPT and the number of them is
+ * bounded.
  */
 
 import type { Resolver } from "../dns/dns.ts";

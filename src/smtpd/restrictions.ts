@@ -1,6 +1,6 @@
 /**
- * Access restrictions by their main.cf names (postconf(5), smtpd_*_restrictions). A restriction looks at the facts of the
- * session and answers dunno, permit or a Reply. "I do not know" (DNS, tables) never becomes a permanent refusal.
+ * Access restrictions by their main.cf names (postconf(5), smtpd_*_restrictions). A restriction looks at the facts of
+ * the session and answers dunno, permit or a Reply. "I do not know" (DNS, tables) never becomes a permanent refusal.
  * compile() turns a list from main.cf into checks; an unknown name is a ConfigError.
  */
 
@@ -10,7 +10,7 @@ import { ConfigError } from "../errors.ts";
 import type { Lookup } from "../lookup.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { matchAddress, type MatchList } from "../match-list.ts";
-import { type Reply, REPLY } from "../reply.ts";
+import { REPLY, type Reply } from "../reply.ts";
 import type { AddressClasses, ClassAnswer } from "../trivial-rewrite/resolve.ts";
 import { accessKeys, accessVerdict } from "./access.ts";
 
@@ -88,7 +88,13 @@ function nonFqdn(kind: "Sender" | "Recipient", address: (facts: SessionFacts) =>
     if (domain.startsWith("[") || (domain.includes(".") && validDomain(domain))) return "dunno";
     if (kind === "Recipient" && value.toLowerCase() === "postmaster") return "dunno";
     const code = config.non_fqdn_reject_code;
-    return REPLY.rejected(code, code < 500 ? "4.5.2" : "5.5.2", value, `${kind} address`, "need fully-qualified address");
+    return REPLY.rejected(
+      code,
+      code < 500 ? "4.5.2" : "5.5.2",
+      value,
+      `${kind} address`,
+      "need fully-qualified address",
+    );
   });
 }
 
@@ -160,7 +166,11 @@ export const RESTRICTIONS = {
 
 function refuseAll(code: number, status: string, facts: SessionFacts): Reply {
   const what = facts.recipient ?? facts.sender ?? facts.client.name;
-  const kind = facts.recipient !== null ? "Recipient address" : facts.sender !== null ? "Sender address" : "Client host";
+  const kind = facts.recipient !== null
+    ? "Recipient address"
+    : facts.sender !== null
+    ? "Sender address"
+    : "Client host";
   return REPLY.rejected(code, status, what, kind, "Access denied");
 }
 

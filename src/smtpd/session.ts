@@ -4,7 +4,7 @@
  */
 
 import type { Logger } from "../log.ts";
-import { type Reply, REPLY, replyText } from "../reply.ts";
+import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Answer, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
 import { commandWords, type Word } from "./engine/commands.ts";
 import type { SessionHost } from "./host.ts";

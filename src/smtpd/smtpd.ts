@@ -12,7 +12,7 @@ import type { Log, Logger } from "../log.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { matchAddress, type MatchList, parseMatchList } from "../match-list.ts";
 import type { Committed } from "../queue/store.ts";
-import { type Reply, REPLY, replyText } from "../reply.ts";
+import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";

@@ -1,12 +1,19 @@
 /**
- * When which restriction list is looked at. With smtpd_delay_reject (the default) client, helo and sender lists wait for
- * RCPT TO, and then all lists run: client, helo, sender, relay, recipient. Without it each runs at its own command.
+ * When which restriction list is looked at. With smtpd_delay_reject (the default) client, helo and sender lists wait
+ * for RCPT TO, and then all lists run: client, helo, sender, relay, recipient. Without it each runs at its own command.
  * A list that ends without an answer permits.
  */
 
 import { ConfigError } from "../errors.ts";
 import { softened } from "../reply.ts";
-import { compile, evaluate, hasRelayControl, type PolicyServices, type SessionFacts, type Verdict } from "./restrictions.ts";
+import {
+  compile,
+  evaluate,
+  hasRelayControl,
+  type PolicyServices,
+  type SessionFacts,
+  type Verdict,
+} from "./restrictions.ts";
 
 export type Stage = "client" | "helo" | "sender" | "recipient" | "data" | "end-of-data";
 

@@ -5,7 +5,7 @@
 
 import { decodeXtext, parseEnvelopeAddress } from "../address.ts";
 import type { Notify } from "../envelope.ts";
-import { type Reply, REPLY } from "../reply.ts";
+import { REPLY, type Reply } from "../reply.ts";
 import type { Word } from "./engine/commands.ts";
 
 export interface MailCommand {

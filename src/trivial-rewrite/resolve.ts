@@ -1,6 +1,6 @@
 /**
- * Address resolution of trivial-rewrite(8): which class of domain an address belongs to (ADDRESS_CLASS_README), and with
- * that which transport and next hop deliver it. A table that cannot answer makes the recipient wait ("unsure").
+ * Address resolution of trivial-rewrite(8): which class of domain an address belongs to (ADDRESS_CLASS_README), and
+ * with that which transport and next hop deliver it. A table that cannot answer makes the recipient wait ("unsure").
  * Answers come at once as long as no table takes time.
  */
 
@@ -9,8 +9,8 @@ import { splitAddress } from "../address.ts";
 import type { Config } from "../config/config.ts";
 import type { Recipient } from "../envelope.ts";
 import type { Lookup } from "../lookup.ts";
-import { type LookupTable, openTable, type OpenOptions } from "../maps/map.ts";
-import { type MatchList, matchDomain, parseMatchList } from "../match-list.ts";
+import { type LookupTable, type OpenOptions, openTable } from "../maps/map.ts";
+import { matchDomain, type MatchList, parseMatchList } from "../match-list.ts";
 import type { Runtime } from "../runtime.ts";
 
 export type AddressClass = "local" | "virtual-alias" | "virtual" | "relay" | "default";
@@ -22,7 +22,9 @@ export function ownAddresses(config: Config, runtime: Runtime): ReadonlySet<stri
   const own = new Set(config.proxy_interfaces);
   for (const { address } of runtime.network?.interfaces() ?? []) {
     const loopback = address === "::1" || address.startsWith("127.");
-    if (words.includes("all") || words.includes(address) || (words.includes("loopback-only") && loopback)) own.add(address);
+    if (words.includes("all") || words.includes(address) || (words.includes("loopback-only") && loopback)) {
+      own.add(address);
+    }
     if (loopback && words.includes("localhost")) own.add(address);
   }
   for (const word of words) if (/^[0-9.]+$|:/.test(word)) own.add(word.replace(/^\[|\]$/g, ""));
@@ -82,7 +84,9 @@ function decided(answer: Lookup, domainClass: AddressClass): ClassAnswer | null 
 /** "smtp:[host]:25" -> transport "smtp", next hop "[host]:25". */
 function splitTransport(text: string): { readonly transport: string; readonly nexthop: string } {
   const colon = text.indexOf(":");
-  return colon < 0 ? { transport: text, nexthop: "" } : { transport: text.slice(0, colon), nexthop: text.slice(colon + 1) };
+  return colon < 0
+    ? { transport: text, nexthop: "" }
+    : { transport: text.slice(0, colon), nexthop: text.slice(colon + 1) };
 }
 
 export class AddressResolver {

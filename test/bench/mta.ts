@@ -1,6 +1,6 @@
 /**
- * Starts Postrider by the contract of test/bench/mta/peers/command.mjs: BENCH_PORT, BENCH_SINK_PORT, BENCH_ROOT (an empty
- * folder), BENCH_VARIANT (relay | accept). Runs on whatever runtime runs this file, in this very process.
+ * Starts Postrider by the contract of test/bench/mta/peers/command.mjs: BENCH_PORT, BENCH_SINK_PORT, BENCH_ROOT (an
+ * empty folder), BENCH_VARIANT (relay | accept). Runs on whatever runtime runs this file, in this very process.
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";

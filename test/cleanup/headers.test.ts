@@ -47,11 +47,23 @@ describe("HeaderBlock", () => {
   }
 
   test("pieces do not matter", () => {
-    const line = fc.constantFrom("A: 1\r\n", " more\r\n", "\r\n", "Bcc: x\r\n", "text\r\n", "Received: a\r\n", "\tx\r\n", "x");
-    fc.assert(fc.property(fc.array(line, { maxLength: 12 }), fc.array(fc.nat(99), { maxLength: 6 }), (lines, cuts) => {
-      const text = lines.join("").replace(/x$/, "x\r\n");
-      assert.equal(run(text, cuts).out, run(text).out);
-    }), { numRuns: 2000 });
+    const line = fc.constantFrom(
+      "A: 1\r\n",
+      " more\r\n",
+      "\r\n",
+      "Bcc: x\r\n",
+      "text\r\n",
+      "Received: a\r\n",
+      "\tx\r\n",
+      "x",
+    );
+    fc.assert(
+      fc.property(fc.array(line, { maxLength: 12 }), fc.array(fc.nat(99), { maxLength: 6 }), (lines, cuts) => {
+        const text = lines.join("").replace(/x$/, "x\r\n");
+        assert.equal(run(text, cuts).out, run(text).out);
+      }),
+      { numRuns: 2000 },
+    );
   });
 
   test("counts Received and notes the message id", () => {
@@ -70,7 +82,11 @@ describe("HeaderBlock", () => {
   });
 
   test("a megabyte of one header takes no more than its limit", () => {
-    const { out } = run(`A: ${"x".repeat(1 << 20)}\r\n\r\n`, Array.from({ length: 200 }, (_none, at) => at * 5000), 1000);
+    const { out } = run(
+      `A: ${"x".repeat(1 << 20)}\r\n\r\n`,
+      Array.from({ length: 200 }, (_none, at) => at * 5000),
+      1000,
+    );
     assert.equal(out.length, 1000 + 2 + "[end]\r\n".length);
   });
 });

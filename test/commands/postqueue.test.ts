@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { postqueue } from "../../src/commands/postqueue.ts";
-import { QueueReport, queueLine } from "../../src/commands/queue-report.ts";
+import { queueLine, QueueReport } from "../../src/commands/queue-report.ts";
 import { sendmail } from "../../src/commands/sendmail.ts";
 import type { ListedEntry } from "../../src/queue-list.ts";
 import { Site } from "./site.ts";

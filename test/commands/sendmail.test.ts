@@ -39,7 +39,11 @@ const REFUSED: readonly (readonly [string[], string])[] = [
 describe("sendmail", () => {
   for (const [words, text] of REFUSED) {
     it(`refuses ${JSON.stringify(words)}`, async () => {
-      assert.deepEqual(await site.run(sendmail, words), { status: 75, output: "", errors: `sendmail: fatal: ${text}\n` });
+      assert.deepEqual(await site.run(sendmail, words), {
+        status: 75,
+        output: "",
+        errors: `sendmail: fatal: ${text}\n`,
+      });
       assert.deepEqual(site.dropped(), []);
     });
   }
@@ -51,8 +55,22 @@ describe("sendmail", () => {
     ]);
   });
   it("writes what the command line says", async () => {
-    const words = ["-F", "Full Name", "-f", "Foo <foo@bar>", "-N", "success,delay", "-R", "hdrs", "-V", "abc", "-B8BITMIME"];
-    const { status, errors } = await site.run(sendmail, [...words, "a@b, c@d", "--x"], { input: "Subject: s\n\nb\n.\nno\n" });
+    const words = [
+      "-F",
+      "Full Name",
+      "-f",
+      "Foo <foo@bar>",
+      "-N",
+      "success,delay",
+      "-R",
+      "hdrs",
+      "-V",
+      "abc",
+      "-B8BITMIME",
+    ];
+    const { status, errors } = await site.run(sendmail, [...words, "a@b, c@d", "--x"], {
+      input: "Subject: s\n\nb\n.\nno\n",
+    });
     assert.deepEqual([status, errors], [0, ""]);
     const [one] = site.dropped();
     assert.deepEqual(one!.envelope, {
@@ -67,8 +85,26 @@ describe("sendmail", () => {
     assert.equal(one!.content, "Subject: s\n\nb\n");
   });
   it("takes and ignores what Sendmail had", async () => {
-    const ignored = ["-v", "-G", "-Ox=y", "-U", "-h", "3", "-m", "-L", "tag", "-Ac", "-p", "proto", "-eq", "-om", "-o7"];
-    const { status, errors } = await site.run(sendmail, [...ignored, "-oi", "-bm", "-q15", "a"], { input: "x\n.\ny\n" });
+    const ignored = [
+      "-v",
+      "-G",
+      "-Ox=y",
+      "-U",
+      "-h",
+      "3",
+      "-m",
+      "-L",
+      "tag",
+      "-Ac",
+      "-p",
+      "proto",
+      "-eq",
+      "-om",
+      "-o7",
+    ];
+    const { status, errors } = await site.run(sendmail, [...ignored, "-oi", "-bm", "-q15", "a"], {
+      input: "x\n.\ny\n",
+    });
     assert.deepEqual([status, errors], [0, ""]);
     assert.equal(site.dropped()[0]!.content, "x\n.\ny\n");
   });
@@ -135,12 +171,27 @@ describe("sendmail", () => {
 
 describe("sendmail -bs", () => {
   it("speaks SMTP and drops what it took", async () => {
-    const commands = ["EHLO me", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "RCPT TO:<x>", "DATA", "Subject: hi", "", "..dot", "."];
-    const { status, output, errors } = await site.run(sendmail, ["-bs"], { input: [...commands, "QUIT", ""].join("\r\n") });
+    const commands = [
+      "EHLO me",
+      "MAIL FROM:<a@b>",
+      "RCPT TO:<c@d>",
+      "RCPT TO:<x>",
+      "DATA",
+      "Subject: hi",
+      "",
+      "..dot",
+      ".",
+    ];
+    const { status, output, errors } = await site.run(sendmail, ["-bs"], {
+      input: [...commands, "QUIT", ""].join("\r\n"),
+    });
     assert.deepEqual([status, errors], [0, ""]);
     const [one] = site.dropped();
     assert.deepEqual(one!.envelope.recipients, ["c@d", "x"]);
-    assert.match(one!.content, /^Received: from me \(localhost \[127\.0\.0\.1\]\)\r\n[^]*\r\nSubject: hi\r\n\r\n\.dot\r\n$/);
+    assert.match(
+      one!.content,
+      /^Received: from me \(localhost \[127\.0\.0\.1\]\)\r\n[^]*\r\nSubject: hi\r\n\r\n\.dot\r\n$/,
+    );
     assert.deepEqual(output.split("\r\n").filter((line) => !line.startsWith("250-")), [
       "220 mx.test.example ESMTP Postrider",
       "250 CHUNKING",

@@ -12,7 +12,10 @@ const CONFIG = {
 
 test("the wait grows with the age of the message, within its bounds", () => {
   for (
-    const [age, wait] of [[0, 300], [100, 300], [300, 300], [600, 600], [1200, 1200], [4000, 4000], [90_000, 4000]] as const
+    const [age, wait] of [[0, 300], [100, 300], [300, 300], [600, 600], [1200, 1200], [4000, 4000], [
+      90_000,
+      4000,
+    ]] as const
   ) assert.equal(dueAgain(0, age * 1000, CONFIG) - age * 1000, wait * 1000);
 });
 

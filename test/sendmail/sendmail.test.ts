@@ -42,10 +42,13 @@ function send(text: string, to: readonly string[], options: Partial<SubmitOption
     emptyRecipient: "MAILER-DAEMON",
     ...options,
   };
-  return submit(all, (async function* () {
-    await Promise.resolve();
-    for (let at = 0; at < text.length; at += 5) yield latin1Encode(text.slice(at, at + 5));
-  })());
+  return submit(
+    all,
+    (async function* () {
+      await Promise.resolve();
+      for (let at = 0; at < text.length; at += 5) yield latin1Encode(text.slice(at, at + 5));
+    })(),
+  );
 }
 
 describe("submission", () => {
@@ -85,7 +88,14 @@ describe("submission", () => {
       yield await Promise.resolve(latin1Encode("Subject: x\n\n"));
       throw new Error("broken");
     })();
-    const options = { runtime, queueDirectory: root, sizeLimit: 0, fromHeaders: false, dotEnds: true, emptyRecipient: "" };
+    const options = {
+      runtime,
+      queueDirectory: root,
+      sizeLimit: 0,
+      fromHeaders: false,
+      dotEnds: true,
+      emptyRecipient: "",
+    };
     const submission = {
       sender: null,
       fullName: null,

@@ -159,7 +159,9 @@ async function fieldsOf(notice: string): Promise<Fields> {
 }
 
 const bounceLines = (log: string): string[] =>
-  [...log.matchAll(/postfix\/bounce\[\d+\]: (.*)$/gm)].map((match) => match[1]!.replace(/\b[0-9A-F]{10,12}\b/g, "QID"))
+  [...log.matchAll(/postfix\/bounce\[\d+\]: (.* notification: .*)$/gm)].map((match) =>
+    match[1]!.replace(/\b[0-9A-F]{10,12}\b/g, "QID")
+  )
     .sort();
 
 describe("notices beside Debian's Postfix", { skip: !debianPostfix }, () => {

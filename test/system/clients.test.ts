@@ -49,12 +49,29 @@ describe("clients hand mail in", () => {
     const file = `${folder}/swaks.txt`;
     // swaks ends the data with a line end of its own.
     writeFileSync(file, `Subject: swaks\n\n${BODY.slice(0, -1)}`);
-    run("swaks", ["--server", `127.0.0.1:${running.port}`, "--from", "a@x.example", "--to", "swaks@y.example", "--data", `@${file}`]);
+    run("swaks", [
+      "--server",
+      `127.0.0.1:${running.port}`,
+      "--from",
+      "a@x.example",
+      "--to",
+      "swaks@y.example",
+      "--data",
+      `@${file}`,
+    ]);
     assert.equal(bodyOf((await arrived("swaks@y.example"))[0]!), BYTES);
   });
 
   test("swaks with pipelining", async () => {
-    run("swaks", ["--server", `127.0.0.1:${running.port}`, "--pipeline", "--from", "a@x.example", "--to", "pipe@y.example"]);
+    run("swaks", [
+      "--server",
+      `127.0.0.1:${running.port}`,
+      "--pipeline",
+      "--from",
+      "a@x.example",
+      "--to",
+      "pipe@y.example",
+    ]);
     await arrived("pipe@y.example");
   });
 
@@ -69,7 +86,12 @@ s.quit()`;
   });
 
   test("nodemailer", async () => {
-    const transport = nodemailer.createTransport({ host: "127.0.0.1", port: running.port, secure: false, ignoreTLS: true });
+    const transport = nodemailer.createTransport({
+      host: "127.0.0.1",
+      port: running.port,
+      secure: false,
+      ignoreTLS: true,
+    });
     await transport.sendMail({
       envelope: { from: "a@x.example", to: "nm@y.example" },
       raw: Buffer.from(`Subject: nm\r\n\r\n${BODY.replaceAll("\n", "\r\n")}`),
@@ -79,12 +101,28 @@ s.quit()`;
   });
 
   test("Postfix's smtp-source", async () => {
-    run("smtp-source", ["-s", "10", "-m", "200", "-l", "5000", "-f", "a@x.example", "-t", "src@y.example", `127.0.0.1:${running.port}`]);
+    run("smtp-source", [
+      "-s",
+      "10",
+      "-m",
+      "200",
+      "-l",
+      "5000",
+      "-f",
+      "a@x.example",
+      "-t",
+      "src@y.example",
+      `127.0.0.1:${running.port}`,
+    ]);
     assert.equal((await arrived("src@y.example", 200)).length, 200);
   });
 
   test("msmtp", async () => {
-    run("msmtp", ["--host=127.0.0.1", `--port=${running.port}`, "--from=a@x.example", "--tls=off", "msmtp@y.example"], `Subject: m\n\n${BODY}`);
+    run(
+      "msmtp",
+      ["--host=127.0.0.1", `--port=${running.port}`, "--from=a@x.example", "--tls=off", "msmtp@y.example"],
+      `Subject: m\n\n${BODY}`,
+    );
     assert.equal(bodyOf((await arrived("msmtp@y.example"))[0]!), BYTES);
   });
 
@@ -120,7 +158,9 @@ describe("servers take mail", () => {
     const port = await freePort();
     const dump = `${folder}/dump`;
     mkdirSync(dump);
-    const program = spawn("smtp-sink", ["-u", "root", "-d", `${dump}/%Y`, `127.0.0.1:${port}`, "10"], { stdio: "ignore" });
+    const program = spawn("smtp-sink", ["-u", "root", "-d", `${dump}/%Y`, `127.0.0.1:${port}`, "10"], {
+      stdio: "ignore",
+    });
     try {
       await through(`relayhost = [127.0.0.1]:${port}`, "", async (instance) => {
         await sentLine(instance);
@@ -160,8 +200,20 @@ virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 `,
     );
-    const rows = [`127.0.0.1:${port} inet n - n - - smtpd`, "cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr"];
-    const services = ["rewrite trivial-rewrite", "bounce bounce", "defer bounce", "trace bounce", "virtual virtual", "anvil anvil", "proxymap proxymap"];
+    const rows = [
+      `127.0.0.1:${port} inet n - n - - smtpd`,
+      "cleanup unix n - n - 0 cleanup",
+      "qmgr unix n - n 300 1 qmgr",
+    ];
+    const services = [
+      "rewrite trivial-rewrite",
+      "bounce bounce",
+      "defer bounce",
+      "trace bounce",
+      "virtual virtual",
+      "anvil anvil",
+      "proxymap proxymap",
+    ];
     writeFileSync(
       `${root}/etc/master.cf`,
       [...rows, ...services.map((row) => `${row.split(" ")[0]} unix - n n - - ${row.split(" ")[1]}`), ""].join("\n") +
@@ -172,7 +224,11 @@ virtual_gid_maps = static:65534
       await through(`relayhost = [127.0.0.1]:${port}`, "", async (instance) => {
         await sentLine(instance);
         const box = `${root}/mail/user/new`;
-        await until(() => existsSync(box) && readdirSync(box).length === 1, 10_000, () => readFileSync(`${root}/mail.log`, "utf8"));
+        await until(
+          () => existsSync(box) && readdirSync(box).length === 1,
+          10_000,
+          () => readFileSync(`${root}/mail.log`, "utf8"),
+        );
         const text = readFileSync(`${box}/${readdirSync(box)[0]}`, "latin1");
         assert.equal(text.slice(text.indexOf("\n\n") + 2), BYTES);
       });

@@ -1,6 +1,6 @@
 /**
- * A full disk, and one that fails: loop devices (root). Nothing that was acknowledged is lost, a 250 never comes without
- * the disk having it, and the system goes on by itself when space returns.
+ * A full disk, and one that fails: loop devices (root). Nothing that was acknowledged is lost, a 250 never comes
+ * without the disk having it, and the system goes on by itself when space returns.
  */
 
 import assert from "node:assert/strict";
@@ -39,7 +39,11 @@ after(async () => {
 });
 
 /** Sends until a reply is no 250, at most `limit` times; the ids that were acknowledged and the last reply. */
-async function sendUntilRefused(running: Running, first: number, limit: number): Promise<{ ids: number[]; last: string }> {
+async function sendUntilRefused(
+  running: Running,
+  first: number,
+  limit: number,
+): Promise<{ ids: number[]; last: string }> {
   const client = await (await SmtpClient.connect(running.port)).greeted();
   const ids: number[] = [];
   const body = "x".repeat(70).concat("\r\n").repeat(140);
@@ -89,7 +93,8 @@ maximal_backoff_time = 1s`,
       main: `queue_directory = ${mountPoint}/spool\nrelayhost = [127.0.0.1]:${sink.port}`,
     });
     const wanted = [...early.ids, ...full.ids, ...later.ids];
-    const arrived = (): Set<number> => new Set(sink.messages.map(({ recipients }) => Number(recipients[0]!.slice(1).split("@")[0])));
+    const arrived = (): Set<number> =>
+      new Set(sink.messages.map(({ recipients }) => Number(recipients[0]!.slice(1).split("@")[0])));
     await until(() => wanted.every((id) => arrived().has(id)), 30_000, () => `${arrived().size} of ${wanted.length}`);
     await again.stop();
   } finally {
@@ -98,30 +103,35 @@ maximal_backoff_time = 1s`,
   }
 });
 
-test("a frozen disk: no 250 before it takes the message; a crash then loses nothing", { timeout: 120_000 }, async () => {
-  const sink = await Sink.start();
-  const main = (extra: string): string =>
-    `queue_directory = ${mountPoint}/spool2\nrelayhost = [127.0.0.1]:${sink.port}\nmessage_size_limit = 20000
+test(
+  "a frozen disk: no 250 before it takes the message; a crash then loses nothing",
+  { timeout: 120_000 },
+  async () => {
+    const sink = await Sink.start();
+    const main = (extra: string): string =>
+      `queue_directory = ${mountPoint}/spool2\nrelayhost = [127.0.0.1]:${sink.port}\nmessage_size_limit = 20000
 minimal_backoff_time = 1s\nmaximal_backoff_time = 1s\n${extra}`;
-  const running = await start({ folder: `${folder}/c`, main: main("defer_transports = smtp") });
-  try {
-    const early = await sendUntilRefused(running, 0, 20);
-    assert.equal(early.ids.length, 20);
-    execFileSync("fsfreeze", ["-f", mountPoint]);
-    const client = await (await SmtpClient.connect(running.port)).greeted();
-    const frozen = client.send("s@x.example", ["u777@y.example"], "Subject: 777\r\n\r\nx\r\n");
-    const answered = await Promise.race([frozen, sleep(1_500).then(() => "nothing yet")]);
-    assert.doesNotMatch(answered, /^250/, "no 250 while the disk does not take it");
-    execFileSync("fsfreeze", ["-u", mountPoint]);
-    assert.match(await frozen, /^250/);
-    client.close();
-    await running.kill();
-    const again = await start({ folder: `${folder}/d`, main: main("") });
-    const arrived = (): number[] => sink.messages.map(({ recipients }) => Number(recipients[0]!.slice(1).split("@")[0]));
-    await until(() => [...early.ids, 777].every((id) => arrived().includes(id)), 20_000, () => arrived().join(" "));
-    await again.stop();
-  } finally {
-    await running.remove();
-    await sink.close();
-  }
-});
+    const running = await start({ folder: `${folder}/c`, main: main("defer_transports = smtp") });
+    try {
+      const early = await sendUntilRefused(running, 0, 20);
+      assert.equal(early.ids.length, 20);
+      execFileSync("fsfreeze", ["-f", mountPoint]);
+      const client = await (await SmtpClient.connect(running.port)).greeted();
+      const frozen = client.send("s@x.example", ["u777@y.example"], "Subject: 777\r\n\r\nx\r\n");
+      const answered = await Promise.race([frozen, sleep(1_500).then(() => "nothing yet")]);
+      assert.doesNotMatch(answered, /^250/, "no 250 while the disk does not take it");
+      execFileSync("fsfreeze", ["-u", mountPoint]);
+      assert.match(await frozen, /^250/);
+      client.close();
+      await running.kill();
+      const again = await start({ folder: `${folder}/d`, main: main("") });
+      const arrived = (): number[] =>
+        sink.messages.map(({ recipients }) => Number(recipients[0]!.slice(1).split("@")[0]));
+      await until(() => [...early.ids, 777].every((id) => arrived().includes(id)), 20_000, () => arrived().join(" "));
+      await again.stop();
+    } finally {
+      await running.remove();
+      await sink.close();
+    }
+  },
+);

@@ -8,6 +8,7 @@
  * batch: the pieces of a batch must be written before begin() is called again.
  */
 
+import { latin1EncodeInto } from "../../latin1.ts";
 import type { Operation, Value } from "../engine.ts";
 import type { Crc32, Seeds } from "./segment.ts";
 
@@ -209,8 +210,8 @@ function writeUint32(buffer: Uint8Array, at: number, value: number): number {
 }
 
 function writeText(buffer: Uint8Array, at: number, text: string): number {
-  for (let index = 0; index < text.length; index++) buffer[at++] = text.charCodeAt(index);
-  return at;
+  latin1EncodeInto(text, buffer, at);
+  return at + text.length;
 }
 
 function writeHead(buffer: Uint8Array, at: number, crc: number, length: number, type: number): void {

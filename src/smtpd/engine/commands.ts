@@ -1,6 +1,7 @@
 /**
- * Splits a command line into words as Postfix does: white space separates, but not inside <…> and "…"; "FROM:" and "TO:"
- * end a word. Keeps every character of a word, quotes and backslashes too. A word whose quote never closes is `bad`.
+ * Splits a command line into words as Postfix does: white space separates, but not inside <…> and "…"; "FROM:" and
+ * "TO:" end a word. Keeps every character of a word, quotes and backslashes too. A word whose quote never closes is
+ * `bad`.
  */
 
 export interface Word {

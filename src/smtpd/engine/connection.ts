@@ -45,7 +45,14 @@ export class Connection extends SMTPConnection {
     if (wait !== null) this.#storage = wait;
   };
 
-  constructor(server: SMTPServer, socket: Socket, id: string, dialogue: Dialogue, options: EngineOptions, clock: Clock) {
+  constructor(
+    server: SMTPServer,
+    socket: Socket,
+    id: string,
+    dialogue: Dialogue,
+    options: EngineOptions,
+    clock: Clock,
+  ) {
     super(server, socket as unknown as ConstructorParameters<typeof SMTPConnection>[1], { id });
     this.#dialogue = dialogue;
     this.#options = options;

@@ -4,7 +4,11 @@ import fc from "fast-check";
 import { DataScanner } from "../../../src/smtpd/engine/stream.ts";
 
 /** Feeds the text in pieces that end at the cuts; what came out, whether the end was seen, and what was left. */
-function scan(text: string, cuts: readonly number[], scanner: DataScanner): { out: string; ended: boolean; rest: string } {
+function scan(
+  text: string,
+  cuts: readonly number[],
+  scanner: DataScanner,
+): { out: string; ended: boolean; rest: string } {
   const bytes = Buffer.from(text, "latin1");
   let out = "";
   const ends = [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort((a, b) => a - b);
@@ -67,17 +71,20 @@ describe("DataScanner", () => {
 
   test("any text in any pieces comes out as line by line", () => {
     const piece = fc.constantFrom("\r", "\n", ".", "a", "\r\n", "\r\n.", "\r\n.\r\n", "\n.\n", "bc", "\0", "\xff");
-    fc.assert(fc.property(
-      fc.array(piece, { maxLength: 30 }),
-      fc.array(fc.nat(100), { maxLength: 8 }),
-      fc.boolean(),
-      (pieces, cuts, lenient) => {
-        const text = pieces.join("") + "\r\n.\r\nnext";
-        const got = scan(text, cuts, scanner(lenient));
-        const want = expected(text, lenient);
-        assert.deepEqual([got.out, got.ended, got.rest], [want.out, want.ended, want.rest]);
-      },
-    ), { numRuns: 3000 });
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 30 }),
+        fc.array(fc.nat(100), { maxLength: 8 }),
+        fc.boolean(),
+        (pieces, cuts, lenient) => {
+          const text = pieces.join("") + "\r\n.\r\nnext";
+          const got = scan(text, cuts, scanner(lenient));
+          const want = expected(text, lenient);
+          assert.deepEqual([got.out, got.ended, got.rest], [want.out, want.ended, want.rest]);
+        },
+      ),
+      { numRuns: 3000 },
+    );
   });
 
   test("content without a fault passes by reference", () => {

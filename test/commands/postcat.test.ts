@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { postcat } from "../../src/commands/postcat.ts";
+import { sendmail } from "../../src/commands/sendmail.ts";
+import { Site } from "./site.ts";
+
+let site: Site;
+beforeEach(() => site = new Site());
+afterEach(() => site.remove());
+
+const HEADERS = "Subject: x\n\tfolded\nTo: y\n";
+const BODY = "\nbody\n\nmore: text\n";
+
+describe("postcat", () => {
+  it("shows envelope, headers and body by their options", async () => {
+    const [id] = await site.fill([{
+      sender: "s@x",
+      recipients: [["a@b", ""], ["c@d", "why"]],
+      content: (HEADERS + BODY).replaceAll("\n", "\r\n"),
+      arrived: 0,
+    }]);
+    const envelope = [
+      `*** ENVELOPE RECORDS deferred/${id} ***`,
+      "message_size:              50               0               2               0              50               0",
+    ];
+    const show = async (...words: string[]): Promise<string> => {
+      const { status, output, errors } = await site.run(postcat, [...words, id!]);
+      assert.deepEqual([status, errors], [0, ""]);
+      return output;
+    };
+    assert.equal(await show("-qh"), HEADERS);
+    assert.equal(await show("-qb"), BODY);
+    assert.equal(await show("-qbh"), HEADERS + BODY);
+    const whole = await show("-q");
+    assert.equal(await show("-qebh"), whole);
+    assert.equal(await show("-qe"), whole.replace(HEADERS + BODY, ""));
+    const lines = whole.split("\n");
+    assert.deepEqual(lines.slice(0, 2), envelope);
+    assert.match(lines[2]!, /^message_arrival_time: ... ... [ \d]\d \d\d:\d\d:\d\d (1970|1969)$/);
+    assert.deepEqual(lines.slice(4, 10), [
+      "sender: s@x",
+      "original_recipient: a@b",
+      "recipient: a@b",
+      "original_recipient: c@d",
+      "recipient: c@d",
+      `*** MESSAGE CONTENTS deferred/${id} ***`,
+    ]);
+    assert.deepEqual(lines.slice(-3), [
+      `*** HEADER EXTRACTED deferred/${id} ***`,
+      `*** MESSAGE FILE END deferred/${id} ***`,
+      "",
+    ]);
+  });
+  it("tells recipients that are done with", async () => {
+    const [id] = await site.fill([{ sender: "s@x", recipients: [["a@b", "why"], ["c@d", "why"]] }]);
+    await site.withStore((store) => store.mark(id!, { done: [0], deferred: [] }, "durable"));
+    const { output } = await site.run(postcat, ["-qe", id!]);
+    assert.match(output, /\ndone: a@b\n.*\nrecipient: c@d\n/);
+  });
+  it("shows a message of maildrop by its name and as a file", async () => {
+    await site.run(sendmail, ["-f", "s@x", "-F", "F", "a@b"], { input: "Subject: x\n\nbody" });
+    const { name } = site.dropped()[0]!;
+    const expected = (place: string): RegExp =>
+      new RegExp(
+        `^\\*\\*\\* ENVELOPE RECORDS ${place} \\*\\*\\*\nmessage_arrival_time: .*\nsender_fullname: F\nsender: s@x\n` +
+          `recipient: a@b\n\\*\\*\\* MESSAGE CONTENTS ${place} \\*\\*\\*\nSubject: x\n\nbody\n\\*\\*\\* HEADER`,
+      );
+    assert.match((await site.run(postcat, ["-q", name])).output, expected(`maildrop/${name}`));
+    const path = join(site.root, "spool/maildrop", name);
+    assert.match((await site.run(postcat, [path])).output, expected(path));
+  });
+  it("says what it cannot show", async () => {
+    const file = join(site.root, "x");
+    writeFileSync(file, "no queue file");
+    const rows: readonly (readonly [string[], number, RegExp])[] = [
+      [["-q", "ABCDEF0"], 1, /^postcat: fatal: open queue file ABCDEF0: No such file or directory\n$/],
+      [["-q", "foo!"], 1, /^postcat: fatal: bad mail queue ID: foo!\n$/],
+      [["/nonexistent"], 1, /^postcat: fatal: open \/nonexistent: No such file or directory\n$/],
+      [[file], 0, /^postcat: warning: \S+: input is not a valid queue file\n$/],
+      [["-z"], 1, /^postcat: invalid option -- 'z'\npostcat: fatal: usage: postcat \[-b \(body text\)\]/],
+      [["-q"], 0, /^$/],
+    ];
+    for (const [words, status, errors] of rows) {
+      const ran = await site.run(postcat, words);
+      assert.equal(ran.status, status, words.join(" "));
+      assert.match(ran.errors, errors);
+    }
+    const { status, errors } = await site.run(postcat, ["-q", "ABCDEF0"], { uid: 54321 });
+    assert.deepEqual([status, errors], [1, "postcat: fatal: open queue file ABCDEF0: Permission denied\n"]);
+  });
+});
