@@ -10,13 +10,16 @@ import { dirname, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { currentRuntime } from "../runtimes/select.ts";
+import { userNumbered } from "../src/config/passwd.ts";
 import { ConfigError, messageOf } from "../src/errors.ts";
 import { Master } from "../src/master.ts";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const port = Number(process.env.POSTRIDER_DEMO_PORT ?? "2525");
 const folder = resolve(process.env.POSTRIDER_DEMO_DIR ?? `${project}/var`);
+const runtime = await currentRuntime();
 const user = userInfo();
+const account = userNumbered(runtime, user.uid)?.name ?? user.username;
 /** Mailboxes never belong to the super-user (virtual_minimum_uid): nobody's number. */
 const NOBODY = 65534;
 const owner = user.uid === 0 ? { uid: NOBODY, gid: NOBODY } : user;
@@ -25,7 +28,7 @@ const MAIN_CF = `# Postrider for trying out: see docs/parameters.md for every na
 compatibility_level = 3.6
 queue_directory = ${folder}/spool
 maillog_file = /dev/stdout
-mail_owner = ${user.username}
+mail_owner = ${account}
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 
@@ -87,7 +90,6 @@ Ctrl-C stops. What follows is the mail log.
 
 async function run(): Promise<number> {
   prepare();
-  const runtime = await currentRuntime();
   try {
     const master = Master.load(runtime, `${folder}/etc`);
     const ended = master.run();

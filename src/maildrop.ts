@@ -45,34 +45,40 @@ export async function readDropped(file: OpenFile): Promise<Dropped | string> {
     if (got === 0) break;
     text += latin1Decode(buffer, 0, got);
     at += got;
-    if (!text.startsWith(MAGIC)) return "not a maildrop file";
+    if (!text.startsWith(MAGIC.slice(0, text.length))) return "not a maildrop file";
     const end = text.indexOf("\n", MAGIC.length);
     if (end >= 0) return parsePreface(text.slice(MAGIC.length, end), end + 1);
   }
   return "the envelope does not end";
 }
 
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x1f\x7f]/;
+
+const isText = (value: unknown): value is string => typeof value === "string" && !CONTROL.test(value);
+
 function parsePreface(json: string, contentAt: number): Dropped | string {
-  let value: Partial<Submission>;
+  let value: Partial<Record<keyof Submission, unknown>> | null;
   try {
-    value = JSON.parse(json) as Partial<Submission>;
+    value = JSON.parse(json) as typeof value;
   } catch (caught) {
     return `bad envelope: ${messageOf(caught)}`;
   }
-  const texts = [value.sender ?? "", value.fullName ?? "", value.envid ?? "", ...value.recipients ?? [""]];
-  // deno-lint-ignore no-control-regex
-  if (!texts.every((text) => typeof text === "string" && !/[\x00-\x1f\x7f]/.test(text))) return "bad envelope";
-  const recipients = value.recipients ?? [];
+  const { sender = null, fullName = null, envid = "", recipients = [], notify = [], encoding, ret } = value ?? {};
   if (!Array.isArray(recipients) || recipients.length === 0) return "no recipients";
-  const notify = (value.notify ?? []).filter((word) => ["never", "success", "failure", "delay"].includes(word));
+  if (!recipients.every(isText) || !isText(envid)) return "bad envelope";
+  if (sender !== null && !isText(sender) || fullName !== null && !isText(fullName)) return "bad envelope";
+  const known = (["never", "success", "failure", "delay"] as const).filter((word) =>
+    Array.isArray(notify) && notify.includes(word)
+  );
   return {
-    sender: value.sender ?? null,
-    fullName: value.fullName ?? null,
+    sender,
+    fullName,
     recipients,
-    encoding: value.encoding === "8bit" || value.encoding === "7bit" ? value.encoding : "",
-    notify,
-    ret: value.ret === "full" || value.ret === "hdrs" ? value.ret : "",
-    envid: value.envid ?? "",
+    encoding: encoding === "8bit" || encoding === "7bit" ? encoding : "",
+    notify: known,
+    ret: ret === "full" || ret === "hdrs" ? ret : "",
+    envid,
     contentAt,
   };
 }

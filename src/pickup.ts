@@ -102,7 +102,8 @@ export class Pickup {
       if (opened.inode !== stat.inode) return;
       const dropped = await readDropped(file);
       if (typeof dropped === "string") return await this.#refuse(path, name, dropped);
-      await this.#queue(file, dropped, stat);
+      const refused = await this.#queue(file, dropped, stat);
+      if (refused !== null) return await this.#refuse(path, name, refused);
     } finally {
       await file.close();
     }
@@ -114,7 +115,8 @@ export class Pickup {
     await this.#services.runtime.files!.rename(path, `${this.#services.config.queue_directory}/corrupt/${name}`);
   }
 
-  async #queue(file: OpenFile, dropped: Dropped, stat: FileStat): Promise<void> {
+  /** Why the message cannot be taken, now or ever; null: it is in the queue. */
+  async #queue(file: OpenFile, dropped: Dropped, stat: FileStat): Promise<string | null> {
     const { runtime, config, cleanup } = this.#services;
     const { clock } = runtime;
     const arrived = stat.modified;
@@ -128,7 +130,8 @@ export class Pickup {
       const fullName = dropped.fullName ?? owner?.fullName.split(",")[0] ?? "";
       message.begin(
         { sender: rewritten, arrived, complete: true, fullName },
-        `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n\tid ${message.id}; ${date}\r\n`,
+        `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n` +
+          `\tid ${message.id}; ${date}\r\n`,
       );
       for await (const piece of contentPieces(file, dropped)) await message.data(piece);
       const result = await message.finish({
@@ -140,8 +143,9 @@ export class Pickup {
         ret: dropped.ret,
         envid: dropped.envid,
       });
-      if (result.kind === "queued") this.#services.queued(result.committed);
-      else this.#logger.warn(`${message.id}: ${result.reply.lines.join(" ")}: message dropped`);
+      if (result.kind !== "queued") return result.reply.lines.join(" ");
+      this.#services.queued(result.committed);
+      return null;
     } catch (caught) {
       await message.abort();
       throw caught;

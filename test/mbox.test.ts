@@ -1,6 +1,6 @@
 /**
- * Rules that were broken on purpose, each seen by a test here: no truncate after a failed write, no fdatasync, no second
- * look for the file under the lock, no From quoting, stale locks kept, no queue of the process's own deliveries.
+ * Rules that were broken on purpose, each seen by a test here: no truncate after a failed write, no fdatasync, no
+ * second look for the file under the lock, no From quoting, stale locks kept, no queue of the process's own deliveries.
  */
 
 import assert from "node:assert/strict";

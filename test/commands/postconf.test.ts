@@ -79,7 +79,8 @@ describe("postconf", () => {
     [
       "mydomain=${a",
       ["-x", "mydomain"],
-      'postconf: warning: truncated macro reference: "${a"\npostconf: fatal: dictionary mail_dict: macro processing error\n',
+      'postconf: warning: truncated macro reference: "${a"\n' +
+      "postconf: fatal: dictionary mail_dict: macro processing error\n",
     ],
   ];
   for (const [main, words, errors] of faults) {

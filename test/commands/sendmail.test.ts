@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { userInfo } from "node:os";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { mailq, newaliases, sendmail } from "../../src/commands/sendmail.ts";
-import { Site } from "./site.ts";
+import { SELF, Site } from "./site.ts";
 
-const { username, uid } = userInfo();
-const WHO = `${username}(${uid})`;
+const WHO = `${SELF.name}(${SELF.uid})`;
 let site: Site;
 beforeEach(() => site = new Site());
 afterEach(() => site.remove());

@@ -4,9 +4,10 @@
  */
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { currentRuntime } from "../../runtimes/select.ts";
+import { userNumbered } from "../../src/config/passwd.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
 import type { Command } from "../../src/main.ts";
@@ -27,6 +28,9 @@ export interface RunOptions {
 }
 
 const real = await currentRuntime();
+const uid = real.processes!.uid();
+/** The account that runs the tests. */
+export const SELF = { uid, name: userNumbered(real, uid)?.name ?? "root" };
 
 /** A message in the queue; a recipient with a reason was deferred for it. */
 export interface Queued {
@@ -45,7 +49,7 @@ export class Site {
     const text = `compatibility_level = 3.6
 queue_directory = ${this.root}/spool
 myhostname = mx.test.example
-mail_owner = ${userInfo().username}
+mail_owner = ${SELF.name}
 alias_database =
 ${main}
 `;

@@ -78,7 +78,8 @@ describe("clients hand mail in", () => {
   test("Python's smtplib", async () => {
     const script = `import smtplib,sys
 s = smtplib.SMTP("127.0.0.1", ${running.port})
-s.sendmail("a@x.example", ["py1@y.example", "py2@y.example"], (b"Subject: py\\n\\n" + sys.stdin.buffer.read()).replace(b"\\n", b"\\r\\n"), ["BODY=8BITMIME"])
+text = (b"Subject: py\\n\\n" + sys.stdin.buffer.read()).replace(b"\\n", b"\\r\\n")
+s.sendmail("a@x.example", ["py1@y.example", "py2@y.example"], text, ["BODY=8BITMIME"])
 s.quit()`;
     run("python3", ["-c", script], BODY);
     assert.equal(bodyOf((await arrived("py1@y.example"))[0]!), BYTES);

@@ -1,6 +1,6 @@
 /**
  * Our commands beside Debian's: the same arguments and input, the same output, error output and exit status. Queue ids,
- * sizes, dates and process ids are written as letters before comparing. Wanted differences are listed with their reasons.
+ * sizes, dates and process ids are written as letters before comparing. Wanted differences are listed with reasons.
  */
 
 import assert from "node:assert/strict";
@@ -128,7 +128,7 @@ postlog unix-dgram n - n - 1 postlogd
  * what ours say in one line.
  */
 const OF_PROCESSES =
-  /^\w+: warning: (unable to look up public\/\w+|connect to public\/\w+|mail_stream_cleanup|uid=0: File too large).*\n/gm;
+  /^\w+: warning: (unable to look up public|connect to public|mail_stream_cleanup|uid=0: File too large).*\n/gm;
 
 function plain({ status, output, errors }: Ran): Ran {
   const text = (given: string): string =>
@@ -138,7 +138,9 @@ function plain({ status, output, errors }: Ran): Ran {
       .replace(/"arrival_time": \d+, "message_size": \d+/g, '"arrival_time": DATE, "message_size": SIZE')
       .replace(/^-- \d+ Kbytes/m, "-- N Kbytes")
       .replace(/\/(ours|debian)\//g, "/SITE/")
-      .replace(/\[127\.0\.0\.1\]:\d+/g, "[127.0.0.1]:PORT");
+      .replace(/\[127\.0\.0\.1\]:\d+/g, "[127.0.0.1]:PORT")
+      // Ours tries what is released at once, and finds the destination dead.
+      .replaceAll("delivery temporarily suspended: ", "");
   return { status, output: text(output), errors: text(errors).replace(OF_PROCESSES, "") };
 }
 
@@ -312,6 +314,7 @@ describe("commands beside Debian's", { skip: debianPostfix ? false : "needs root
     await compare("postsuper", ["-H", "ID"]);
     await compare("postsuper", ["-h", "-"], "ID\n");
     await compare("postsuper", ["-H", "ALL"]);
+    await until(async () => !/"active"|"hold"/.test((await pair.queue("ours")).join()), 10_000, () => "not deferred");
     await compare("postsuper", ["-h", "ALL", "deferred"]);
     await compare("postqueue", ["-f"]);
     await compare("postqueue", ["-i", "ID"]);
