@@ -6,7 +6,7 @@ import type { OpenFile } from "../src/runtime.ts";
 
 const SUBMISSION: Submission = {
   sender: "s@x.example",
-  fullName: "J\u00f6rg \"X\"",
+  fullName: 'J\u00f6rg "X"',
   recipients: ["a@b.example", "c"],
   encoding: "8bit",
   notify: ["success", "delay"],
@@ -32,7 +32,9 @@ describe("maildrop files", () => {
     const dropped = await readDropped(file);
     assert.deepEqual(dropped, { ...SUBMISSION, contentAt: preface.length });
     let text = "";
-    for await (const piece of contentPieces(file, { ...SUBMISSION, contentAt: preface.length })) text += latin1Decode(piece);
+    for await (const piece of contentPieces(file, { ...SUBMISSION, contentAt: preface.length })) {
+      text += latin1Decode(piece);
+    }
     assert.equal(text, "Subject: x\r\n\r\nbody\xff\r\n");
   });
 

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -36,7 +45,8 @@ function drop(name: string, text: string, mode = 0o744): void {
 const names = (place: string): string[] => readdirSync(`${folder}/${place}`).sort();
 
 test("takes complete files, leaves unfinished ones, sets aside what is none", async () => {
-  const main = `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\nmessage_size_limit = 5000\n`;
+  const main =
+    `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\nhopcount_limit = 5\n`;
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
   const { clock } = runtime;
   let lines = "";
@@ -57,7 +67,7 @@ test("takes complete files, leaves unfinished ones, sets aside what is none", as
   drop("unfinished", PREFACE, 0o644);
   drop("nonsense", "nonsense\n");
   drop("poison", 'postrider-maildrop 1\n{"recipients":7,"notify":9}\n');
-  drop("toobig", `${PREFACE}Subject: x\n\n${"too big\n".repeat(2_000)}`);
+  drop("looped", `${PREFACE}${"Received: from a by b\n".repeat(9)}\nbody\n`);
   writeFileSync(`${folder}/secret`, `${PREFACE}secret\n`);
   symlinkSync(`${folder}/secret`, `${folder}/maildrop/link`);
   mkdirSync(`${folder}/maildrop/folder`);
@@ -69,8 +79,8 @@ test("takes complete files, leaves unfinished ones, sets aside what is none", as
   await pickup.stop();
   log.flush();
   assert.deepEqual(names("maildrop"), ["unfinished"], lines);
-  assert.deepEqual(names("corrupt"), ["folder", "link", "nonsense", "poison", "toobig"]);
-  assert.match(lines, /warning: maildrop\/toobig: .*too big: moved to corrupt/);
+  assert.deepEqual(names("corrupt"), ["folder", "link", "looped", "nonsense", "poison"]);
+  assert.match(lines, /warning: maildrop\/looped: Error: too many hops: moved to corrupt/);
   assert.match(lines, /warning: maildrop\/link: not a regular file: moved to corrupt/);
   assert.ok(existsSync(`${folder}/secret`));
   assert.equal(queued.length, 1);

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { replyLine } from "../../src/reply.ts";
+import { splitWords } from "../../src/smtpd/engine/commands.ts";
+import { isRefusal, parseBdat, parseMail, parseNotify, parseRcpt } from "../../src/smtpd/transaction.ts";
+
+const LAX = { strict: false, noDsn: false };
+
+function shown(value: object): string {
+  return isRefusal(value) ? replyLine(value.refused) : JSON.stringify(value).replaceAll('"', "");
+}
+
+const MAIL: readonly (readonly [string, string])[] = [
+  ["MAIL FROM:<a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
+  ["mail from: <a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
+  ["MAIL FROM:<>", "{sender:,encoding:,size:0,ret:,envid:}"],
+  ["MAIL FROM:<a@b.c> SIZE=12 BODY=8BITMIME", "{sender:a@b.c,encoding:8bit,size:12,ret:,envid:}"],
+  ["MAIL FROM:<a@b.c> body=7bit ret=full envid=a+2Bb", "{sender:a@b.c,encoding:7bit,size:0,ret:full,envid:a+b}"],
+  ["MAIL FROM:<a@b.c> AUTH=<>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
+  ["MAIL", "501 5.5.4 Syntax: MAIL FROM:<address>"],
+  ["MAIL TO:<a@b.c>", "501 5.5.4 Syntax: MAIL FROM:<address>"],
+  ["MAIL FROM:<a@b.c", "501 5.1.7 Bad sender address syntax"],
+  ["MAIL FROM:<a@b.c> SIZE=x", "501 5.5.4 Bad message size syntax"],
+  ["MAIL FROM:<a@b.c> SIZE=99999999999999999999", "552 5.3.4 Message size exceeds file system imposed limit"],
+  ["MAIL FROM:<a@b.c> RET=SOME", "501 5.5.4 Bad RET parameter syntax"],
+  ["MAIL FROM:<a@b.c> RET=FULL RET=FULL", "501 5.5.4 Bad RET parameter syntax"],
+  ["MAIL FROM:<a@b.c> ENVID=", "501 5.5.4 Bad ENVID parameter syntax"],
+  ["MAIL FROM:<a@b.c> ENVID=a+0Ab", "501 5.5.4 Bad ENVID parameter syntax"],
+  ["MAIL FROM:<a@b.c> FOO=1", "555 5.5.4 Unsupported option: FOO=1"],
+];
+
+const RCPT: readonly (readonly [string, string])[] = [
+  ["RCPT TO:<a@b.c>", "{recipient:a@b.c,routed:false,originalRecipient:,notify:[]}"],
+  ["RCPT TO:<@x,@y:a@b.c>", "{recipient:a@b.c,routed:true,originalRecipient:,notify:[]}"],
+  [
+    "RCPT TO:<a@b.c> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+2By@z",
+    "{recipient:a@b.c,routed:false,originalRecipient:rfc822;x+y@z,notify:[success,delay]}",
+  ],
+  ["RCPT TO:<>", "501 5.1.3 Bad recipient address syntax"],
+  ['RCPT TO:<"">', "501 5.1.3 Bad recipient address syntax"],
+  ["RCPT FROM:<a@b.c>", "501 5.5.4 Syntax: RCPT TO:<address>"],
+  ["RCPT TO:<a@b.c> NOTIFY=NEVER,DELAY", "501 5.5.4 Error: Bad NOTIFY parameter syntax"],
+  ["RCPT TO:<a@b.c> NOTIFY=DELAY NOTIFY=DELAY", "501 5.5.4 Error: Bad NOTIFY parameter syntax"],
+  ["RCPT TO:<a@b.c> ORCPT=x", "501 5.5.4 Error: Bad ORCPT parameter syntax"],
+  ["RCPT TO:<a@b.c> ORCPT=rfc822;", "501 5.5.4 Error: Bad ORCPT parameter syntax"],
+  ["RCPT TO:<a@b.c> X", "555 5.5.4 Unsupported option: X"],
+];
+
+describe("MAIL", () => {
+  for (const [line, expected] of MAIL) test(line, () => assert.equal(shown(parseMail(splitWords(line), LAX)), expected));
+  test("without DSN its options are unknown", () => {
+    const line = "MAIL FROM:<a@b.c> RET=FULL";
+    assert.equal(shown(parseMail(splitWords(line), { ...LAX, noDsn: true })), "555 5.5.4 Unsupported option: RET=FULL");
+  });
+});
+
+describe("RCPT", () => {
+  for (const [line, expected] of RCPT) test(line, () => assert.equal(shown(parseRcpt(splitWords(line), LAX)), expected));
+});
+
+test("NOTIFY", () => {
+  assert.deepEqual(parseNotify("never"), ["never"]);
+  assert.deepEqual(parseNotify("Success,SUCCESS"), ["success"]);
+  for (const bad of ["", "never,success", "often", "success,"]) assert.equal(parseNotify(bad), null);
+});
+
+test("BDAT", () => {
+  const rows = [["BDAT 0", 0, false], ["BDAT 12 last", 12, true]] as const;
+  for (const [line, bytes, last] of rows) assert.deepEqual(parseBdat(splitWords(line)), { bytes, last });
+  for (const bad of ["BDAT", "BDAT x", "BDAT -1", "BDAT 1 FIRST", "BDAT 1 LAST x", "BDAT 9223372036854775808"]) {
+    assert.equal(parseBdat(splitWords(bad)), null);
+  }
+});

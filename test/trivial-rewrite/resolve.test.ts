@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { loadConfig } from "../../src/config/config.ts";
+import { plainRecipient } from "../../src/envelope.ts";
+import { AddressClasses, AddressResolver } from "../../src/trivial-rewrite/resolve.ts";
+import { configured } from "../config/fake-runtime.ts";
+
+const CLASSES = `myhostname = mx.example.com
+mydestination = mx.example.com, home.example
+virtual_alias_domains = alias.example
+virtual_mailbox_domains = box.example
+relay_domains = relay.example
+inet_interfaces = all
+parent_domain_matches_subdomains = relay_domains
+`;
+
+function made(main = ""): { classes: AddressClasses; resolve: (address: string) => Promise<string> } {
+  const { runtime } = configured(CLASSES + main);
+  const config = loadConfig(runtime, "/etc/postfix").main;
+  const classes = new AddressClasses(config, runtime);
+  const resolver = new AddressResolver(config, classes, runtime);
+  return {
+    classes,
+    resolve: async (address) => {
+      const found = await resolver.resolve(plainRecipient(address), "s@x.example");
+      return found.kind === "unsure" ? `unsure: ${found.why}` : `${found.transport} ${found.nexthop} ${found.recipient}`;
+    },
+  };
+}
+
+describe("the class of an address", () => {
+  const { classes } = made();
+  for (
+    const [address, expected] of [
+      ["user", "local"],
+      ["u@home.example", "local"],
+      ["u@HOME.example", "local"],
+      ["u@sub.home.example", "default"],
+      ["u@[192.0.2.2]", "local"],
+      ["u@[127.0.0.1]", "local"],
+      ["u@[ipv6:fd00::2]", "local"],
+      ["u@[192.0.2.3]", "default"],
+      ["u@alias.example", "virtual-alias"],
+      ["u@box.example", "virtual"],
+      ["u@relay.example", "relay"],
+      ["u@sub.relay.example", "relay"],
+      ["u@elsewhere.example", "default"],
+    ] as const
+  ) test(`${address}: ${expected}`, async () => assert.equal(await classes.of(address), expected));
+
+  test("a table that cannot answer makes it unsure, never default", async () => {
+    const answer = await made("relay_domains = fail:here").classes.of("u@elsewhere.example");
+    assert.equal(answer, "unsure");
+  });
+});
+
+const ROWS: readonly (readonly [string, string, string])[] = [
+  ["", "u@elsewhere.example", "smtp elsewhere.example u@elsewhere.example"],
+  ["", "u@home.example", "local mx.example.com u@home.example"],
+  ["", "u@box.example", "virtual box.example u@box.example"],
+  ["", "u@relay.example", "relay relay.example u@relay.example"],
+  ["", "u@alias.example", "error 5.1.1 User unknown in virtual alias table u@alias.example"],
+  ["relayhost = [r.example]:587", "u@elsewhere.example", "smtp [r.example]:587 u@elsewhere.example"],
+  ["relayhost = r.example", "u@relay.example", "relay r.example u@relay.example"],
+  ["relayhost = r.example", "u@home.example", "local mx.example.com u@home.example"],
+  ["virtual_transport = lmtp:unix:/run/lmtp", "u@box.example", "lmtp unix:/run/lmtp u@box.example"],
+  ["transport_maps = inline:{ {x.example = smtp:[a]:26} }", "u@x.example", "smtp [a]:26 u@x.example"],
+  ["transport_maps = inline:{ {u@x.example = slow:} {x.example = smtp:[a]} }", "u@x.example", "slow x.example u@x.example"],
+  ["transport_maps = inline:{ {.x.example = :[b]} }", "u@s.x.example", "smtp [b] u@s.x.example"],
+  ["transport_maps = inline:{ {.x.example = :[b]} }", "u@x.example", "smtp x.example u@x.example"],
+  ["transport_maps = inline:{ {* = other:c} {x.example = :} }", "u@x.example", "smtp x.example u@x.example"],
+  ["transport_maps = inline:{ {* = other:c} }", "u@home.example", "other c u@home.example"],
+  ["relayhost = r\ntransport_maps = inline:{ {x.example = slow:} }", "u@x.example", "slow x.example u@x.example"],
+  ["transport_maps = fail:here", "u@x.example", "unsure: transport table fail:here lookup error"],
+  ["relay_domains = fail:here", "u@x.example", "unsure: domain class lookup error"],
+];
+
+describe("transport and next hop", () => {
+  for (const [main, address, expected] of ROWS) {
+    test(`${main} ${address}`, async () => assert.equal(await made(main).resolve(address), expected));
+  }
+});
