@@ -5,6 +5,7 @@
  */
 
 import type { Runtime } from "../src/runtime.ts";
+import { watchedNetwork } from "./deno-listen.ts";
 import { argumentsBefore, buildRuntime } from "./node.ts";
 
 const SYMBOLS = {
@@ -42,8 +43,9 @@ function setGroups(group: number): void {
 export function denoRuntime(): Runtime {
   const compiled = Deno.build.standalone;
   const library = openLibc();
-  return buildRuntime("deno", {
+  const runtime = buildRuntime("deno", {
     gather: false,
     flock: library === null ? null : (fd) => library.flock(fd, LOCK_EXCLUSIVE_NOW) === 0,
   }, { before: compiled ? [] : argumentsBefore(["run", "-A"]), setGroups });
+  return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network) };
 }

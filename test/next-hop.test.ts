@@ -223,8 +223,8 @@ describe("one next hop beside another", { concurrency: true }, () => {
   test("a dead one rests, its other mail is put off without a try, a live one is not affected", async () => {
     const live = await Sink.start();
     const deadPort = await freePort();
-    const main =
-      "minimal_backoff_time = 2s\nmaximal_backoff_time = 2s\ndefault_destination_concurrency_failed_cohort_limit = 1\n" +
+    const main = "minimal_backoff_time = 2s\nmaximal_backoff_time = 2s\n" +
+      "default_destination_concurrency_failed_cohort_limit = 1\n" +
       "initial_destination_concurrency = 1";
     const running = await start({ main, routes: { "dead.example": deadPort, "live.example": live.port } });
     try {

@@ -45,8 +45,7 @@ function drop(name: string, text: string, mode = 0o744): void {
 const names = (place: string): string[] => readdirSync(`${folder}/${place}`).sort();
 
 test("takes complete files, leaves unfinished ones, sets aside what is none", async () => {
-  const main =
-    `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\nhopcount_limit = 5\n`;
+  const main = `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\nhopcount_limit = 5\n`;
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
   const { clock } = runtime;
   let lines = "";

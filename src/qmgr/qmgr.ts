@@ -149,8 +149,7 @@ export class Qmgr {
     if (entry === null) return false;
     const message = new ActiveMessage(entry, clock.now());
     this.#active.add(message);
-    const { sender } = entry.envelope;
-    const { size, waiting } = entry;
+    const { size, waiting, envelope: { sender } } = entry;
     this.#logger.info(`${id}: from=<${sender}>, size=${size}, nrcpt=${waiting.length} (queue active)`);
     message.pending = 1;
     this.#assign(message, waiting, 0, new Map());

@@ -453,8 +453,8 @@ describe("results", () => {
 
   test("delays are told once, age ends the message", async () => {
     const desk = await Desk.make({
-      main:
-        "delay_warning_time = 60s\nmaximal_queue_lifetime = 200s\nminimal_backoff_time = 50s\nmaximal_backoff_time = 50s",
+      main: "delay_warning_time = 60s\nmaximal_queue_lifetime = 200s\n" +
+        "minimal_backoff_time = 50s\nmaximal_backoff_time = 50s",
     });
     const id = await desk.accept(["1@a"]);
     for (let round = 0; round < 5; round++) {

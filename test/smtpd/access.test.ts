@@ -9,7 +9,12 @@ test("keys, the closest first", () => {
     ...["203.0.113.9", "203.0.113", "203.0", "203"],
   ]);
   assert.deepEqual(accessKeys("helo", FACTS), ["helo.example", "example"]);
-  assert.deepEqual(accessKeys("sender", { ...FACTS, sender: "User@X.Example" }), ["user@x.example", "x.example", "example", "user@"]);
+  assert.deepEqual(accessKeys("sender", { ...FACTS, sender: "User@X.Example" }), [
+    "user@x.example",
+    "x.example",
+    "example",
+    "user@",
+  ]);
   assert.deepEqual(accessKeys("sender", { ...FACTS, sender: "" }), ["<>"]);
   assert.deepEqual(accessKeys("sender", { ...FACTS, sender: null }), []);
   assert.deepEqual(accessKeys("recipient", FACTS), ["r@home.example", "home.example", "example", "r@"]);

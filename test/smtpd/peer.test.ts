@@ -11,7 +11,9 @@ interface Zone {
   readonly addresses: Readonly<Record<string, readonly string[]>>;
 }
 
-function made({ names, addresses }: Zone): { of: (address: string) => Promise<string>; pass: (ms: number) => void; asked: string[] } {
+function made(
+  { names, addresses }: Zone,
+): { of: (address: string) => Promise<string>; pass: (ms: number) => void; asked: string[] } {
   let now = 0;
   const asked: string[] = [];
   const resolver = {
@@ -22,7 +24,9 @@ function made({ names, addresses }: Zone): { of: (address: string) => Promise<st
     },
     nativeAddresses: (name: string, family: 4 | 6) => {
       const found = addresses[name]?.filter((one) => one.includes(":") === (family === 6));
-      return Promise.resolve(found === undefined ? { kind: "unsure", why: "timeout" } : { kind: "found", records: found });
+      return Promise.resolve(
+        found === undefined ? { kind: "unsure", why: "timeout" } : { kind: "found", records: found },
+      );
     },
   } as unknown as Resolver;
   const peers = new PeerNames(resolver, { monotonic: () => now } as Clock);
@@ -31,8 +35,17 @@ function made({ names, addresses }: Zone): { of: (address: string) => Promise<st
 
 test("a name counts when it points back", async () => {
   const { of } = made({
-    names: { "192.0.2.1": "a.example", "192.0.2.2": "forged.example", "192.0.2.3": "slow.example", "2001:db8::1": "six.example" },
-    addresses: { "a.example": ["192.0.2.1"], "forged.example": ["198.51.100.1"], "six.example": ["192.0.2.9", "2001:db8::1"] },
+    names: {
+      "192.0.2.1": "a.example",
+      "192.0.2.2": "forged.example",
+      "192.0.2.3": "slow.example",
+      "2001:db8::1": "six.example",
+    },
+    addresses: {
+      "a.example": ["192.0.2.1"],
+      "forged.example": ["198.51.100.1"],
+      "six.example": ["192.0.2.9", "2001:db8::1"],
+    },
   });
   assert.equal(await of("192.0.2.1"), "a.example");
   assert.equal(await of("2001:db8::1"), "six.example");

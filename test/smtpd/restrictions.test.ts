@@ -25,19 +25,32 @@ const ROWS: readonly Row[] = [
   ["reject_unauth_destination", elsewhere, "554 5.7.1 <r@elsewhere.example>: Relay access denied"],
   ["reject_unauth_destination", { routed: true }, "554 5.7.1 <r@home.example>: Relay access denied"],
   ["reject_unauth_destination", { routed: true }, "dunno", "allow_untrusted_routing = yes"],
-  ["reject_unauth_destination", elsewhere, "451 4.3.0 <r@elsewhere.example>: Temporary lookup failure", "relay_domains = fail:x"],
+  [
+    "reject_unauth_destination",
+    elsewhere,
+    "451 4.3.0 <r@elsewhere.example>: Temporary lookup failure",
+    "relay_domains = fail:x",
+  ],
   ["defer_unauth_destination", elsewhere, "454 4.7.1 <r@elsewhere.example>: Relay access denied"],
   ["reject_non_fqdn_sender", {}, "dunno"],
   ["reject_non_fqdn_sender", { sender: "" }, "dunno"],
   ["reject_non_fqdn_sender", { sender: "s" }, "504 5.5.2 <s>: Sender address rejected: need fully-qualified address"],
-  ["reject_non_fqdn_sender", { sender: "s@host" }, "504 5.5.2 <s@host>: Sender address rejected: need fully-qualified address"],
+  [
+    "reject_non_fqdn_sender",
+    { sender: "s@host" },
+    "504 5.5.2 <s@host>: Sender address rejected: need fully-qualified address",
+  ],
   ["reject_non_fqdn_recipient", { recipient: "Postmaster" }, "dunno"],
   [
     "reject_non_fqdn_recipient",
     { recipient: "r@host" },
     "504 5.5.2 <r@host>: Recipient address rejected: need fully-qualified address",
   ],
-  ["check_sender_access inline:{{x.example=REJECT}}", {}, "554 5.7.1 <s@x.example>: Sender address rejected: Access denied"],
+  [
+    "check_sender_access inline:{{x.example=REJECT}}",
+    {},
+    "554 5.7.1 <s@x.example>: Sender address rejected: Access denied",
+  ],
   ["check_sender_access inline:{{y.example=REJECT}}", {}, "dunno"],
   ["check_sender_access inline:{{<>=OK}}", { sender: "" }, "permit"],
   ["check_client_access inline:{{203.0.113=OK}}", {}, "permit"],
@@ -62,14 +75,17 @@ test("a bare table is looked up by the parameter's own kind", async () => {
 });
 
 test("all faults of a list are told at once", () => {
-  assert.throws(() => compile("smtpd_helo_restrictions", ["nonsense", "permit", "check_helo_access"], services()), (caught) => {
-    assert.ok(caught instanceof ConfigError);
-    assert.deepEqual(caught.faults, [
-      'smtpd_helo_restrictions: unknown or not yet implemented restriction "nonsense"',
-      "smtpd_helo_restrictions: check_helo_access needs a table",
-    ]);
-    return true;
-  });
+  assert.throws(
+    () => compile("smtpd_helo_restrictions", ["nonsense", "permit", "check_helo_access"], services()),
+    (caught) => {
+      assert.ok(caught instanceof ConfigError);
+      assert.deepEqual(caught.faults, [
+        'smtpd_helo_restrictions: unknown or not yet implemented restriction "nonsense"',
+        "smtpd_helo_restrictions: check_helo_access needs a table",
+      ]);
+      return true;
+    },
+  );
 });
 
 test("relay control", () => {

@@ -26,8 +26,12 @@ describe("which list runs when", () => {
   test("data has a list of its own", async () => assert.match(await at(LISTS, "data"), /^550 .*: data$/));
 
   test("a permit ends its list only", async () => {
-    const main = "smtpd_client_restrictions = permit\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination";
-    assert.match(await at(main, "recipient", { ...FACTS, recipient: "r@elsewhere.example" }), /^554 5\.7\.1 .*Relay access denied$/);
+    const main =
+      "smtpd_client_restrictions = permit\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination";
+    assert.match(
+      await at(main, "recipient", { ...FACTS, recipient: "r@elsewhere.example" }),
+      /^554 5\.7\.1 .*Relay access denied$/,
+    );
   });
 
   test("soft_bounce makes refusals temporary", async () => {
@@ -47,7 +51,10 @@ test("no relay control, no start: Postfix's words", () => {
   const main = "smtpd_relay_restrictions = permit_mynetworks\nsmtpd_recipient_restrictions = permit";
   assert.throws(() => new Stages(services(main)), (caught) => {
     assert.ok(caught instanceof ConfigError);
-    assert.match(caught.faults[0]!, /^in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least/);
+    assert.match(
+      caught.faults[0]!,
+      /^in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least/,
+    );
     return true;
   });
 });

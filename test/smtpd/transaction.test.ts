@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { replyLine } from "../../src/reply.ts";
-import { splitWords } from "../../src/smtpd/engine/commands.ts";
+import { commandWords } from "../../src/smtpd/engine/commands.ts";
 import { isRefusal, parseBdat, parseMail, parseNotify, parseRcpt } from "../../src/smtpd/transaction.ts";
 
 const LAX = { strict: false, noDsn: false };
@@ -47,15 +47,22 @@ const RCPT: readonly (readonly [string, string])[] = [
 ];
 
 describe("MAIL", () => {
-  for (const [line, expected] of MAIL) test(line, () => assert.equal(shown(parseMail(splitWords(line), LAX)), expected));
+  for (const [line, expected] of MAIL) {
+    test(line, () => assert.equal(shown(parseMail(commandWords(line), LAX)), expected));
+  }
   test("without DSN its options are unknown", () => {
     const line = "MAIL FROM:<a@b.c> RET=FULL";
-    assert.equal(shown(parseMail(splitWords(line), { ...LAX, noDsn: true })), "555 5.5.4 Unsupported option: RET=FULL");
+    assert.equal(
+      shown(parseMail(commandWords(line), { ...LAX, noDsn: true })),
+      "555 5.5.4 Unsupported option: RET=FULL",
+    );
   });
 });
 
 describe("RCPT", () => {
-  for (const [line, expected] of RCPT) test(line, () => assert.equal(shown(parseRcpt(splitWords(line), LAX)), expected));
+  for (const [line, expected] of RCPT) {
+    test(line, () => assert.equal(shown(parseRcpt(commandWords(line), LAX)), expected));
+  }
 });
 
 test("NOTIFY", () => {
@@ -66,8 +73,8 @@ test("NOTIFY", () => {
 
 test("BDAT", () => {
   const rows = [["BDAT 0", 0, false], ["BDAT 12 last", 12, true]] as const;
-  for (const [line, bytes, last] of rows) assert.deepEqual(parseBdat(splitWords(line)), { bytes, last });
+  for (const [line, bytes, last] of rows) assert.deepEqual(parseBdat(commandWords(line)), { bytes, last });
   for (const bad of ["BDAT", "BDAT x", "BDAT -1", "BDAT 1 FIRST", "BDAT 1 LAST x", "BDAT 9223372036854775808"]) {
-    assert.equal(parseBdat(splitWords(bad)), null);
+    assert.equal(parseBdat(commandWords(bad)), null);
   }
 });

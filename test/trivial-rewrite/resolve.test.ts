@@ -23,7 +23,9 @@ function made(main = ""): { classes: AddressClasses; resolve: (address: string) 
     classes,
     resolve: async (address) => {
       const found = await resolver.resolve(plainRecipient(address), "s@x.example");
-      return found.kind === "unsure" ? `unsure: ${found.why}` : `${found.transport} ${found.nexthop} ${found.recipient}`;
+      return found.kind === "unsure"
+        ? `unsure: ${found.why}`
+        : `${found.transport} ${found.nexthop} ${found.recipient}`;
     },
   };
 }
@@ -65,7 +67,11 @@ const ROWS: readonly (readonly [string, string, string])[] = [
   ["relayhost = r.example", "u@home.example", "local mx.example.com u@home.example"],
   ["virtual_transport = lmtp:unix:/run/lmtp", "u@box.example", "lmtp unix:/run/lmtp u@box.example"],
   ["transport_maps = inline:{ {x.example = smtp:[a]:26} }", "u@x.example", "smtp [a]:26 u@x.example"],
-  ["transport_maps = inline:{ {u@x.example = slow:} {x.example = smtp:[a]} }", "u@x.example", "slow x.example u@x.example"],
+  [
+    "transport_maps = inline:{ {u@x.example = slow:} {x.example = smtp:[a]} }",
+    "u@x.example",
+    "slow x.example u@x.example",
+  ],
   ["transport_maps = inline:{ {.x.example = :[b]} }", "u@s.x.example", "smtp [b] u@s.x.example"],
   ["transport_maps = inline:{ {.x.example = :[b]} }", "u@x.example", "smtp x.example u@x.example"],
   ["transport_maps = inline:{ {* = other:c} {x.example = :} }", "u@x.example", "smtp x.example u@x.example"],

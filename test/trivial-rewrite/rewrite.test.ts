@@ -37,7 +37,7 @@ const ROWS: readonly (readonly [string, string, Partial<typeof USUAL>?])[] = [
 ];
 
 for (const [address, expected, change] of ROWS) {
-  test(`${address || "the null sender"} -> ${expected || "itself"} ${change === undefined ? "" : JSON.stringify(change)}`, () => {
+  test(`${JSON.stringify(address)} -> ${expected} ${JSON.stringify(change ?? {})}`, () => {
     assert.equal(rewriteAddress(address, { ...USUAL, ...change }), expected);
   });
 }

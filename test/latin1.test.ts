@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { latin1Decode, latin1Encode, latin1Of, unicodeOf } from "../src/latin1.ts";
+
+test("every byte survives, at every length around the steps", () => {
+  for (const length of [0, 1, 31, 32, 33, 256, 4095, 4096, 4097, 10_000]) {
+    const bytes = Uint8Array.from({ length }, (_none, at) => at * 7 % 256);
+    const text = latin1Decode(bytes);
+    assert.equal(text.length, length);
+    assert.deepEqual(latin1Encode(text), bytes);
+  }
+});
+
+test("ASCII in front of 8-bit text is not encoded twice", () => {
+  const text = `${"a".repeat(100)}\u00e9${"b".repeat(100)}`;
+  assert.equal(latin1Decode(latin1Encode(text)), text);
+});
+
+test("a range", () => assert.equal(latin1Decode(latin1Encode("abcdef"), 2, 4), "cd"));
+
+test("Unicode there and back", () => {
+  assert.equal(latin1Of("\u20ac"), "\u00e2\u0082\u00ac");
+  assert.equal(unicodeOf(latin1Of("a\u20ac\u{1f600}")), "a\u20ac\u{1f600}");
+});
