@@ -4,8 +4,8 @@ import type { DeliveryRequest } from "../src/agent.ts";
 import { plainRecipient } from "../src/envelope.ts";
 import { discardAgent, errorAgent, retryAgent } from "../src/error.ts";
 
-const request = (nexthop: string): DeliveryRequest => ({ nexthop, recipients: [plainRecipient("a@b.example")] }) as
-  unknown as DeliveryRequest;
+const request = (nexthop: string): DeliveryRequest =>
+  ({ nexthop, recipients: [plainRecipient("a@b.example")] }) as unknown as DeliveryRequest;
 
 for (
   const [name, agent, nexthop, outcome, status, reason] of [
@@ -18,6 +18,7 @@ for (
 ) {
   test(name, async () => {
     const [result] = await agent.deliver(request(nexthop), new AbortController().signal);
-    assert.deepEqual([result!.outcome, result!.status, result!.reason, result!.relay], [outcome, status, reason, "none"]);
+    const got = [result!.outcome, result!.status, result!.reason, result!.relay];
+    assert.deepEqual(got, [outcome, status, reason, "none"]);
   });
 }
