@@ -40,8 +40,9 @@ export class SessionErrors {
     if (error || (junk && this.#junk++ > this.#config.smtpd_junk_command_limit)) this.#errors++;
   }
 
-  /** A delivered message makes up for junk commands. */
-  forgiveJunk(): void {
+  /** A message that was taken makes up for errors and junk commands, as in smtpd(8). */
+  forgive(): void {
+    this.#errors = 0;
     this.#junk = 0;
   }
 

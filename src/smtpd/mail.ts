@@ -305,6 +305,7 @@ export class Mail {
     transaction.message = null;
     if ("refused" in result) return bad(result.refused);
     const chunked = this.#client.where === "BDAT";
-    return good(chunked ? REPLY.chunksQueued(this.#received, result.queuedAs) : REPLY.queued(result.queuedAs));
+    const reply = chunked ? REPLY.chunksQueued(this.#received, result.queuedAs) : REPLY.queued(result.queuedAs);
+    return { ...good(reply), queued: true };
   }
 }

@@ -7,6 +7,8 @@ import type { Reply } from "../reply.ts";
 export interface Outcome {
   readonly reply: Reply;
   readonly error: boolean;
+  /** A message is in the queue. */
+  readonly queued?: true;
   readonly next?: "data" | "chunk";
   readonly chunk?: number;
   readonly chunkIs?: "first" | "next" | "last" | "only";

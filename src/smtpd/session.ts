@@ -89,6 +89,7 @@ export class Session implements Dialogue {
     const verb = this.#client.where;
     const outcome = await this.mail.end(facts, verb === "BDAT");
     if (verb !== "BDAT") this.mail.forget();
+    if (outcome.queued === true) this.#errors.forgive();
     return this.#answer(verb, outcome);
   }
 

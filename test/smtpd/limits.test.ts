@@ -23,7 +23,7 @@ test("junk commands beyond the limit are errors; a delivered message makes up fo
   const errors = new SessionErrors(LIMITS);
   for (let at = 0; at < 4; at++) errors.count("NOOP", false, true);
   assert.equal(errors.delay, 0);
-  errors.forgiveJunk();
+  errors.forgive();
   for (let at = 0; at < 4; at++) errors.count("NOOP", false, true);
   assert.equal(errors.hopeless, false);
   for (let at = 0; at < 4; at++) errors.count("NOOP", false, true);
@@ -37,4 +37,19 @@ test("the disconnect line counts good and all", () => {
   errors.count("RCPT", false, false);
   errors.count("unknown", true, false);
   assert.equal(errors.summary(["ehlo", "mail", "rcpt"]), " ehlo=1 rcpt=1/2 unknown=0/1 commands=2/4");
+});
+
+test("a message that was taken makes up for former errors", () => {
+  const errors = new SessionErrors({
+    smtpd_soft_error_limit: 1,
+    smtpd_hard_error_limit: 2,
+    smtpd_error_sleep_time: 1_000,
+    smtpd_junk_command_limit: 100,
+  });
+  errors.count("RCPT", true, false);
+  assert.equal(errors.delay, 1_000);
+  errors.forgive();
+  assert.equal(errors.delay, 0);
+  errors.count("RCPT", true, false);
+  assert.equal(errors.hopeless, false);
 });
