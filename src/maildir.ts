@@ -6,6 +6,7 @@
  * returns the fault; nothing is thrown. What a crash leaves is in tmp/, where readers of maildirs clear it away.
  */
 
+import type { Logger } from "./log.ts";
 import type { ContentSource } from "./agent.ts";
 import { systemCode } from "./errors.ts";
 import { copyFault, copyMessage, leadingLines, type Letter, mailboxStatus, Ownership, systemWords } from "./mailbox.ts";
@@ -197,4 +198,12 @@ function createFault(path: string, caught: unknown, otherwise: string): StoreFau
     code,
     reason: `create maildir file ${path}: ${systemWords(caught)}`,
   };
+}
+
+/** A Maildir whose folders the owner of the mailbox may not write: what the operator can do about it. */
+export function warnOfAccess(log: Logger, letter: Letter, fault: NonNullable<StoreFault>): void {
+  if (fault.code !== "EACCES") return;
+  const { uid, gid } = letter.owner;
+  log.warn(`maildir access problem for UID/GID=${uid}/${gid}: ${fault.reason}`);
+  log.warn("perhaps you need to create the maildirs in advance");
 }

@@ -103,7 +103,6 @@ export const REPLY = {
 
   messageTooBig: reply(552, "5.3.4", "Error: message file too big"),
   tooManyHops: reply(554, "5.4.0", "Error: too many hops"),
-  contentRejected: reply(550, "5.7.1", "Error: message content rejected"),
   queueWriteError: reply(451, "4.3.0", "Error: queue file write error"),
   serviceUnavailable: reply(451, "4.3.0", "Error: internal error, try again later"),
   serverConfiguration: reply(451, "4.3.5", "Server configuration error"),

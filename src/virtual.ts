@@ -14,7 +14,7 @@ import type { Recipient } from "./envelope.ts";
 import type { Logger } from "./log.ts";
 import type { Lookup } from "./lookup.ts";
 import type { Letter, Owner, StoreFault } from "./mailbox.ts";
-import { Maildirs } from "./maildir.ts";
+import { Maildirs, warnOfAccess } from "./maildir.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Mboxes } from "./mbox.ts";
 import type { Clock, Runtime } from "./runtime.ts";
@@ -111,11 +111,7 @@ export class VirtualAgent implements DeliveryAgent {
     }
     const fault = await this.#maildirs.store(path, letter, "4.2.0");
     if (fault === null) return result("sent", "2.0.0", "delivered to maildir");
-    if (fault.code === "EACCES") {
-      const { uid, gid } = letter.owner;
-      this.#log.warn(`maildir access problem for UID/GID=${uid}/${gid}: ${fault.reason}`);
-      this.#log.warn("perhaps you need to create the maildirs in advance");
-    }
+    warnOfAccess(this.#log, letter, fault);
     return faultResult(fault, "maildir delivery failed: ");
   }
 

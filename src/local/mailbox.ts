@@ -10,7 +10,7 @@ import type { Config } from "../config/config.ts";
 import type { Recipient } from "../envelope.ts";
 import type { Logger } from "../log.ts";
 import { type Letter, type Owner, type StoreFault, systemWords } from "../mailbox.ts";
-import { Maildirs } from "../maildir.ts";
+import { Maildirs, warnOfAccess } from "../maildir.ts";
 import { Mboxes } from "../mbox.ts";
 import type { Files, Runtime, User } from "../runtime.ts";
 import type { DeliveryResult, Outcome } from "../status.ts";
@@ -79,11 +79,7 @@ export class UserMailboxes {
   async #toMaildir(path: string, letter: Letter): Promise<DeliveryResult> {
     const fault = await this.#maildirs.store(path, letter, "5.2.0");
     if (fault === null) return localResult("sent", "2.0.0", "delivered to maildir");
-    if (fault.code === "EACCES") {
-      const { uid, gid } = letter.owner;
-      this.#log.warn(`maildir access problem for UID/GID=${uid}/${gid}: ${fault.reason}`);
-      this.#log.warn("perhaps you need to create the maildirs in advance");
-    }
+    warnOfAccess(this.#log, letter, fault);
     return faultResult(fault, "maildir delivery failed: ");
   }
 

@@ -4,6 +4,7 @@
  * Throws RangeError for such text.
  */
 
+import { encodeXtext } from "../address.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
 
 declare const checked: unique symbol;
@@ -67,7 +68,7 @@ export function mailCommand(envelope: Omit<Envelope, "recipients">, size: number
     line += envelope.encoding === "8bit" ? " BODY=8BITMIME" : " BODY=7BIT";
   }
   if (peer.dsn) {
-    if (envelope.envid !== "") line += ` ENVID=${xtext(envelope.envid)}`;
+    if (envelope.envid !== "") line += ` ENVID=${encodeXtext(envelope.envid)}`;
     if (envelope.ret !== "") line += ` RET=${envelope.ret.toUpperCase()}`;
   }
   return commandLine(line);
@@ -79,18 +80,9 @@ export function rcptCommand(recipient: Recipient, peer: Extensions): CommandLine
   if (peer.dsn) {
     const given = recipient.originalRecipient;
     const separator = given.indexOf(";");
-    if (separator > 0) line += ` ORCPT=${given.slice(0, separator)};${xtext(given.slice(separator + 1))}`;
-    else line += ` ORCPT=rfc822;${xtext(recipient.original === "" ? recipient.address : recipient.original)}`;
+    if (separator > 0) line += ` ORCPT=${given.slice(0, separator)};${encodeXtext(given.slice(separator + 1))}`;
+    else line += ` ORCPT=rfc822;${encodeXtext(recipient.original === "" ? recipient.address : recipient.original)}`;
     if (recipient.notify.length > 0) line += ` NOTIFY=${recipient.notify.join(",").toUpperCase()}`;
   }
   return commandLine(line);
-}
-
-/** RFC 3461 §4: bytes outside "!" to "~", and "+" and "=", as "+" and two hexadecimal digits. */
-export function xtext(text: string): string {
-  if (!/[^!-*,-<>-~]/.test(text)) return text;
-  return text.replace(
-    /[^!-*,-<>-~]/g,
-    (character) => `+${(character.charCodeAt(0) & 0xff).toString(16).toUpperCase().padStart(2, "0")}`,
-  );
 }
