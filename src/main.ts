@@ -82,8 +82,17 @@ const ACTIONS: Readonly<Record<string, string>> = {
   flush: "try all deferred mail now",
 };
 
+async function loaded(name: string): Promise<Command> {
+  try {
+    return await (COMMANDS[name] as Listed).load();
+  } catch (caught) {
+    if (!String(caught).includes("wasm-modules")) throw caught;
+    throw new Error("the WebAssembly modules (src/maps/wasm-modules.ts) are not built: run `npm run wasm`");
+  }
+}
+
 async function commandOf(name: string): Promise<Command | null> {
-  return Object.hasOwn(COMMANDS, name) ? await (COMMANDS[name] as Listed).load() : null;
+  return Object.hasOwn(COMMANDS, name) ? await loaded(name) : null;
 }
 
 function described([name, description]: readonly [string, string]): [string, ReturnType<typeof defineCommand>] {
@@ -114,7 +123,7 @@ export async function main(runtime: Runtime): Promise<number> {
   const command = await commandOf(first);
   if (command !== null) return await command(runtime, rest);
   if (Object.hasOwn(ACTIONS, first) || /^-[cDv]/.test(first)) {
-    return await (COMMANDS.postfix as Listed).load().then((run) => run(runtime, given));
+    return await (await loaded("postfix"))(runtime, given);
   }
   const text = latin1Encode(latin1Of(`${await help()}\n`));
   if (first === "" || first === "--help" || first === "-h" || first === "help") {

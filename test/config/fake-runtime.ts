@@ -7,19 +7,30 @@ export interface Fake {
   readonly runtime: Runtime;
   output: string;
   errors: string;
+  /** The clock, in milliseconds; files count as changed at their time in `modified`, or at 0. */
+  now: number;
+  readonly modified: Record<string, number>;
 }
 
 export function fakeRuntime(files: Readonly<Record<string, string>>, hostname = "mx1.example.org"): Fake {
-  const fake = { output: "", errors: "" };
+  const fake = { output: "", errors: "", now: 1e12, modified: {} as Record<string, number> };
+  const textOf = (path: string): string => {
+    const text = files[path];
+    if (text === undefined) throw Object.assign(new Error(`no such file: ${path}`), { code: "ENOENT" });
+    return text;
+  };
   const runtime = {
     name: "simulated",
     files: {
-      readSync: (path: string): Uint8Array => {
-        const text = files[path];
-        if (text === undefined) throw Object.assign(new Error(`no such file: ${path}`), { code: "ENOENT" });
-        return latin1Encode(text);
-      },
+      readSync: (path: string): Uint8Array => latin1Encode(textOf(path)),
+      statSync: (path: string) => ({
+        kind: "file",
+        size: textOf(path).length,
+        modified: fake.modified[path] ?? 0,
+        inode: 1,
+      }),
     },
+    clock: { now: () => fake.now, monotonic: () => fake.now },
     network: {
       interfaces: () => [
         { address: "127.0.0.1", prefix: 8, name: "lo" },
