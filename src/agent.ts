@@ -29,9 +29,24 @@ export interface ContentSource {
   read(id: QueueId): AsyncIterable<Uint8Array>;
 }
 
+/**
+ * A delivery that waits for the slot of one that is under way. The agent may send it behind that one's content over
+ * the same connection; then either begin() or giveBack() is called once.
+ */
+export interface Follower {
+  readonly request: DeliveryRequest;
+  /** The delivery before it has all its results: this one takes its slot. */
+  begin(results: Promise<readonly DeliveryResult[]>): void;
+  /** Nothing came of it: it waits as before. */
+  giveBack(): void;
+}
+
+/** The next delivery for the same destination that has no slot of its own; null: none waits. */
+export type NextFollower = () => Follower | null;
+
 export interface DeliveryAgent {
   /** One result for each recipient, in their order. */
-  deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly DeliveryResult[]>;
+  deliver(request: DeliveryRequest, signal: AbortSignal, next: NextFollower): Promise<readonly DeliveryResult[]>;
   /** Closes what is kept open between deliveries (cached connections). */
   close(): Promise<void>;
 }

@@ -246,6 +246,7 @@ function transportRules(service: Service, config: Config): TransportRules {
     name,
     processLimit: service.maxproc ?? config.default_process_limit,
     recipientLimit: config.forTransport(name, "destination_recipient_limit"),
+    retryTime: config.transport_retry_time,
     window: {
       initial: config.forTransport(name, "initial_destination_concurrency"),
       limit: config.forTransport(name, "destination_concurrency_limit"),

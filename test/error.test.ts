@@ -17,7 +17,7 @@ for (
   ] as const
 ) {
   test(name, async () => {
-    const [result] = await agent.deliver(request(nexthop), new AbortController().signal);
+    const [result] = await agent.deliver(request(nexthop), new AbortController().signal, () => null);
     const got = [result!.outcome, result!.status, result!.reason, result!.relay];
     assert.deepEqual(got, [outcome, status, reason, "none"]);
   });

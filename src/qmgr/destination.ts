@@ -51,6 +51,8 @@ export class DestinationWindow {
   readonly #rules: WindowRules;
   #state: State;
   #busy = 0;
+  /** Deliveries whose slot went to the next one before their result was told. */
+  #handedOn = 0;
   #success = 0;
   #failure = 0;
   #failedCohorts = 0;
@@ -84,14 +86,20 @@ export class DestinationWindow {
     this.#busy++;
   }
 
+  /** A delivery takes over the slot of one that is done and whose end is still to be told. */
+  handOn(): void {
+    assert(this.#handedOn < this.#busy, "a slot is handed on once");
+    this.#handedOn++;
+  }
+
   /** The host answered, whatever it said about recipients or message. */
   answered(): void {
-    this.#ended();
+    const busy = this.#ended();
     this.#failedCohorts = 0;
     if (this.#state.kind === "dead") return this.#revive();
     const { window } = this.#state;
     const { limit, initial, positive } = this.#rules;
-    if ((limit > 0 && window >= limit) || window >= this.#busy + 1 + initial) return;
+    if ((limit > 0 && window >= limit) || window >= busy + initial) return;
     const step = hysteresis(positive);
     const feedback = feedbackAt(positive, window);
     let wider = window;
@@ -138,9 +146,12 @@ export class DestinationWindow {
     if (this.#state.kind === "dead") this.#revive();
   }
 
-  #ended(): void {
+  /** How many were busy, this delivery among them. */
+  #ended(): number {
     assert(this.#busy > 0, "a delivery ends only after it started");
-    this.#busy--;
+    if (this.#handedOn === 0) return this.#busy--;
+    this.#handedOn--;
+    return this.#busy;
   }
 
   #revive(): void {

@@ -5,7 +5,7 @@
  * the message wait (it is tried again after minimal_backoff_time); nothing here throws.
  */
 
-import type { DeliveryAgent, Transport } from "../agent.ts";
+import type { DeliveryAgent, Follower, Transport } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import type { Recipient } from "../envelope.ts";
 import { messageOf } from "../errors.ts";
@@ -17,7 +17,7 @@ import type { DeliveryResult } from "../status.ts";
 import { ActiveMessage } from "./active.ts";
 import { dueAgain, isExpired, isLate } from "./backoff.ts";
 import { deliveryLine, suspendedResult, suspension } from "./report.ts";
-import { type Destination, type Group, type Job, TransportQueue, type TransportRules } from "./schedule.ts";
+import { type Destination, type Group, type Job, requestOf, TransportQueue, type TransportRules } from "./schedule.ts";
 
 /** A master.cf service that delivers. */
 export interface AgentService {
@@ -234,39 +234,48 @@ export class Qmgr {
   }
 
   #deliver(job: Job): void {
-    const { clock, agents } = this.#services;
-    const { message, destination, waiting } = job;
-    const service = agents.get(destination.transport.name) as AgentService;
-    const startedAt = clock.now();
-    const request = {
-      queueId: message.entry.id,
-      transport: destination.transport.name,
-      nexthop: destination.nexthop,
-      envelope: message.entry.envelope,
-      recipients: waiting.map(({ recipient }, at) => {
-        const address = job.addresses[at] as string;
-        return address === recipient.address ? recipient : { ...recipient, address };
-      }),
-      size: message.entry.size,
-      activeAt: message.activeAt,
-    };
+    const service = this.#serviceOf(job);
+    const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
+    this.#await(job, results);
+  }
+
+  #serviceOf({ destination }: Job): AgentService {
+    return this.#services.agents.get(destination.transport.name) as AgentService;
+  }
+
+  #await(job: Job, results: Promise<readonly DeliveryResult[]>): void {
+    const service = this.#serviceOf(job);
+    const startedAt = this.#services.clock.now();
     this.#working++;
-    service.agent.deliver(request, this.#stop.signal).then(
-      (results) => this.#delivered(job, service, results, startedAt),
+    results.then(
+      (given) => this.#delivered(job, service, given, startedAt),
       (caught: unknown) => {
-        this.#logger.error(`${message.entry.id}: ${service.logName}: ${messageOf(caught)}`);
+        this.#logger.error(`${job.message.entry.id}: ${service.logName}: ${messageOf(caught)}`);
         const result = suspendedResult("4.3.0", `internal error: ${messageOf(caught)}`);
-        this.#delivered(job, service, waiting.map(() => result), startedAt);
+        this.#delivered(job, service, job.waiting.map(() => result), startedAt);
       },
     );
+  }
+
+  #follower(destination: Destination): Follower | null {
+    const { transport } = destination;
+    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.now());
+    if (job === null) return null;
+    return {
+      request: requestOf(job),
+      begin: (results) => {
+        transport.handOn(destination);
+        this.#await(job, results);
+      },
+      giveBack: () => transport.giveBack(job),
+    };
   }
 
   #delivered(job: Job, service: AgentService, results: readonly DeliveryResult[], startedAt: Millis): void {
     const { message, destination, waiting } = job;
     const { clock, log } = this.#services;
     const now = clock.now();
-    this.#feedback(destination, results, now);
-    destination.transport.ended(destination);
+    destination.transport.ended(destination, results, now);
     const logger = log.service(service.logName, ++this.#slot % 100_000 + 1);
     const done: number[] = [];
     const times = { arrived: message.entry.envelope.arrived, activeAt: message.activeAt, startedAt, now };
@@ -284,17 +293,6 @@ export class Qmgr {
     this.#note(message, done);
     this.#pump();
     this.#workEnded();
-  }
-
-  #feedback(destination: Destination, results: readonly DeliveryResult[], now: Millis): void {
-    const { window, transport } = destination;
-    const broken = results.find((result) => result.outcome === "deferred" && result.scope === "transport");
-    const unreachable = results.find((result) => result.outcome === "deferred" && result.scope === "destination");
-    if (broken !== undefined) {
-      window.calledOff();
-      transport.die(now + this.#services.config.transport_retry_time, broken.status, broken.reason);
-    } else if (unreachable !== undefined) window.failed(now, unreachable.status, unreachable.reason);
-    else window.answered();
   }
 
   /** All further mail for a dead destination is deferred without a try. */

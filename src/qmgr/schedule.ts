@@ -3,8 +3,10 @@
  * transports are limited by their process limit only. Pure bookkeeping: time is handed in, nothing is started here.
  */
 
+import type { DeliveryRequest } from "../agent.ts";
 import type { Waiting } from "../queue/store.ts";
 import type { Millis } from "../runtime.ts";
+import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage } from "./active.ts";
 import { DestinationWindow, type WindowRules } from "./destination.ts";
 
@@ -15,6 +17,21 @@ export interface Job {
   readonly waiting: readonly Waiting[];
   /** Recipient addresses as the agent gets them, beside `waiting`. */
   readonly addresses: readonly string[];
+}
+
+export function requestOf({ message, destination, waiting, addresses }: Job): DeliveryRequest {
+  return {
+    queueId: message.entry.id,
+    transport: destination.transport.name,
+    nexthop: destination.nexthop,
+    envelope: message.entry.envelope,
+    recipients: waiting.map(({ recipient }, at) => {
+      const address = addresses[at] as string;
+      return address === recipient.address ? recipient : { ...recipient, address };
+    }),
+    size: message.entry.size,
+    activeAt: message.activeAt,
+  };
 }
 
 /** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
@@ -46,6 +63,8 @@ export interface TransportRules {
   readonly window: WindowRules;
   /** Deliveries at once (master.cf maxproc); 0: no limit. */
   readonly processLimit: number;
+  /** How long a broken transport rests (transport_retry_time). */
+  readonly retryTime: Millis;
   /** Recipients of one delivery. 1: each recipient is a destination of its own. */
   readonly recipientLimit: number;
 }
@@ -55,9 +74,12 @@ export class TransportQueue {
   readonly rules: WindowRules;
   readonly recipientLimit: number;
   readonly #processLimit: number;
+  readonly #retryTime: Millis;
   readonly #destinations = new Map<string, Destination>();
   #turns: Destination[] = [];
   #busy = 0;
+  /** Deliveries whose slot went to the next one before their end was told. */
+  #handedOn = 0;
   /** Dead transport (transport_retry_time): no delivery until then. */
   #dead: { readonly until: Millis; readonly status: string; readonly why: string } | null = null;
 
@@ -66,6 +88,7 @@ export class TransportQueue {
     this.rules = rules.window;
     this.recipientLimit = rules.recipientLimit;
     this.#processLimit = rules.processLimit;
+    this.#retryTime = rules.retryTime;
   }
 
   get busy(): number {
@@ -111,9 +134,38 @@ export class TransportQueue {
     return null;
   }
 
-  /** A delivery ended; its destination may take part again. */
-  ended(destination: Destination): void {
-    this.#busy--;
+  /**
+   * The job that would get the slot of a delivery to this destination when it ends; null when none waits, or when
+   * another destination waits for a process: then that one has its turn.
+   */
+  takeFollower(destination: Destination, now: Millis): Job | null {
+    if (this.#turns.some((other) => other !== destination) || this.suspended(destination, now) !== null) return null;
+    return destination.jobs.shift() ?? null;
+  }
+
+  /** The follower takes the slot of a delivery that is done and whose end is still to be told. */
+  handOn(destination: Destination): void {
+    destination.window.handOn();
+    this.#handedOn++;
+  }
+
+  /** A follower that was not begun is the first one in the line again. */
+  giveBack(job: Job): void {
+    job.destination.jobs.unshift(job);
+    this.#list(job.destination);
+  }
+
+  /** A delivery ended: what its results say of host and transport. Its destination may take part again. */
+  ended(destination: Destination, results: readonly DeliveryResult[], now: Millis): void {
+    const broken = results.find((result) => result.outcome === "deferred" && result.scope === "transport");
+    const unreachable = results.find((result) => result.outcome === "deferred" && result.scope === "destination");
+    if (broken !== undefined) {
+      destination.window.calledOff();
+      this.#dead = { until: now + this.#retryTime, status: broken.status, why: broken.reason };
+    } else if (unreachable !== undefined) destination.window.failed(now, unreachable.status, unreachable.reason);
+    else destination.window.answered();
+    if (this.#handedOn > 0) this.#handedOn--;
+    else this.#busy--;
     if (destination.jobs.length > 0) this.#list(destination);
     else this.#forgetIdle(destination);
   }
@@ -121,10 +173,6 @@ export class TransportQueue {
   /** All jobs that wait for a destination, taken off it. */
   takeAll(destination: Destination): Job[] {
     return destination.jobs.splice(0);
-  }
-
-  die(until: Millis, status: string, why: string): void {
-    this.#dead = { until, status, why };
   }
 
   /** Dead or not, everything may be tried now. */

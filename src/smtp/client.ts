@@ -28,6 +28,23 @@ export interface SessionWorld {
   readonly parameters: SmtpParameters;
   readonly protocol: Protocol;
   readonly content: ContentSource;
+  /** Servers ("host[1.2.3.4]:25") that do not take an envelope behind content. */
+  readonly refusesAhead: Set<string>;
+}
+
+/** The message that goes over the session after the present one. */
+export interface Next {
+  readonly delivery: Delivery;
+  /** Its transaction takes over the session: how that ends. */
+  begin(end: Promise<TransactionEnd>): void;
+  /** Nothing was done for it. */
+  giveBack(): void;
+}
+
+/** One that was sent ahead. */
+interface Ahead {
+  readonly next: Next;
+  readonly transaction: Transaction;
 }
 
 type Stage = "connecting" | "greeting" | "ehlo" | "helo" | "idle" | "busy" | "quit" | "closed";
@@ -42,6 +59,8 @@ export type Opening =
 
 /** A session idle for less than this is not asked whether it still lives. */
 const FRESH: Millis = 100;
+/** Servers that are remembered for not taking an envelope behind content. */
+const REFUSES_AHEAD_LIMIT = 1000;
 /** After QUIT, for the peer to close. */
 const LINGER: Millis = 5_000;
 
@@ -67,6 +86,8 @@ export class Session implements Bound, ConnectionHandler, Line {
   #opened: ((opening: Opening) => void) | null = null;
   #finished: ((end: TransactionEnd) => void) | null = null;
   #transaction: Transaction | null = null;
+  #next: (() => Next | null) | null = null;
+  #ahead: Ahead | null = null;
   #idleSince: Millis = 0;
   #spent = false;
 
@@ -95,6 +116,11 @@ export class Session implements Bound, ConnectionHandler, Line {
     return this.#world.log;
   }
 
+  /** A message is under way. */
+  get busy(): boolean {
+    return this.#stage === "busy";
+  }
+
   /** May carry another message. */
   get usable(): boolean {
     return this.#stage === "idle" && !this.#spent && this.#reader.quiet;
@@ -113,19 +139,28 @@ export class Session implements Bound, ConnectionHandler, Line {
     });
   }
 
-  /** Sends the request's message to all recipients of the delivery that are open. */
-  transact(delivery: Delivery): Promise<TransactionEnd> {
-    const reused = this.uses++ > 0;
-    const { host, name, relay } = this.peer;
-    this.peer = { host, name, relay, connectionUse: this.uses, connectedAt: this.#world.clock.now() };
+  /**
+   * Sends the request's message to all recipients of the delivery that are open. `next`: asked for the message that
+   * may follow at once; while there is one the session stays busy.
+   */
+  transact(delivery: Delivery, next: () => Next | null): Promise<TransactionEnd> {
+    const reused = this.uses > 0;
+    this.#next = next;
     return new Promise((resolve) => {
       this.#finished = resolve;
       this.#stage = "busy";
-      const transaction = new Transaction(this, delivery, reused);
+      const transaction = this.#transactionFor(delivery, reused);
+      this.peer = transaction.peer;
       this.#transaction = transaction;
       const idle = this.#world.clock.monotonic() - this.#idleSince;
       if (!transaction.start(reused && idle > FRESH)) this.finish("done");
     });
+  }
+
+  #transactionFor(delivery: Delivery, reused: boolean): Transaction {
+    const { host, name, relay } = this.peer;
+    const peer = { host, name, relay, connectionUse: ++this.uses, connectedAt: this.#world.clock.now() };
+    return new Transaction(this, peer, delivery, reused);
   }
 
   /** Between messages: waits for the next one until the time is over. */
@@ -159,6 +194,26 @@ export class Session implements Bound, ConnectionHandler, Line {
     return this.#connection?.write(bytes) ?? true;
   }
 
+  ahead(): Uint8Array | null {
+    const next = this.#spent || this.#world.refusesAhead.has(this.peer.relay) ? null : this.#next?.() ?? null;
+    if (next === null) return null;
+    const transaction = this.#transactionFor(next.delivery, true);
+    const envelope = transaction.envelopeAhead();
+    if (envelope === null) {
+      this.uses--;
+      next.giveBack();
+      return null;
+    }
+    this.#ahead = { next, transaction };
+    return envelope;
+  }
+
+  refuseAhead(): void {
+    const { refusesAhead } = this.#world;
+    if (refusesAhead.size >= REFUSES_AHEAD_LIMIT) refusesAhead.clear();
+    refusesAhead.add(this.peer.relay);
+  }
+
   expect(time: Millis): void {
     this.#world.deadlines.set(this, time);
   }
@@ -173,14 +228,25 @@ export class Session implements Bound, ConnectionHandler, Line {
     this.#reader.stop();
     this.#world.deadlines.remove(this);
     this.#connection?.destroy();
+    this.#ahead?.next.giveBack();
+    this.#ahead = null;
   }
 
   finish(end: TransactionEnd): void {
     const finished = this.#finished;
     this.#finished = null;
     this.#transaction = null;
-    if (this.#stage === "busy") this.#stage = "idle";
+    if (this.#ahead !== null) this.#takeUp(this.#ahead);
+    else if (this.#stage === "busy") this.#stage = "idle";
     finished?.(end);
+  }
+
+  #takeUp({ next, transaction }: Ahead): void {
+    this.#ahead = null;
+    this.#transaction = transaction;
+    this.peer = transaction.peer;
+    next.begin(new Promise((resolve) => (this.#finished = resolve)));
+    transaction.takeUp();
   }
 
   // What the connection tells.
@@ -329,8 +395,6 @@ export class Session implements Bound, ConnectionHandler, Line {
   }
 
   #settleOpening(opening: Opening): void {
-    const opened = this.#opened;
-    this.#opened = null;
-    opened?.(opening);
+    this.#opened?.(opening); // only the first one counts
   }
 }

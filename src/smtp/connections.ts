@@ -52,12 +52,16 @@ export class Connections {
   }
 
   #mayKeep(nexthop: string, session: Session): boolean {
+    return session.usable && this.#count < RESTING_LIMIT && this.mayGoOn(nexthop, session);
+  }
+
+  /** Whether a session may carry one more message when the present one is done (smtp_connection_reuse_*). */
+  mayGoOn(nexthop: string, session: Session): boolean {
     const parameters = this.#parameters;
     const listed = parameters.smtp_connection_cache_destinations.includes(nexthop);
-    if (!session.usable || !parameters.smtp_connection_cache_on_demand && !listed) return false;
+    if (!parameters.smtp_connection_cache_on_demand && !listed) return false;
     const usesLimit = parameters.smtp_connection_reuse_count_limit;
-    if (usesLimit > 0 && session.uses >= usesLimit) return false;
-    if (this.#count >= RESTING_LIMIT || parameters.smtp_connection_cache_time_limit <= 0) return false;
+    if (usesLimit > 0 && session.uses >= usesLimit || parameters.smtp_connection_cache_time_limit <= 0) return false;
     return this.#clock.monotonic() - session.openedAt < parameters.smtp_connection_reuse_time_limit;
   }
 

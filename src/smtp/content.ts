@@ -15,11 +15,13 @@ export interface Encoded {
   readonly broken: boolean;
 }
 
-/** The whole content and the final dot in one array. */
-export function encodeContent(pieces: readonly Uint8Array[], lineLimit: number): Encoded {
+const NOTHING = new Uint8Array(0);
+
+/** The whole content, the final dot and what comes behind it in one array. */
+export function encodeContent(pieces: readonly Uint8Array[], lineLimit: number, behind: Uint8Array = NOTHING): Encoded {
   let size = 0;
   for (const piece of pieces) size += piece.length;
-  const bytes = new Uint8Array(size + 5);
+  const bytes = new Uint8Array(size + 5 + behind.length);
   let at = 0;
   for (const piece of pieces) {
     bytes.set(piece, at);
@@ -28,7 +30,8 @@ export function encodeContent(pieces: readonly Uint8Array[], lineLimit: number):
   const content = bytes.subarray(0, size);
   if (!passes(content, 0, lineLimit)) {
     const encoder = new ContentEncoder(lineLimit);
-    return { bytes: joined(encoder.encode(content), encoder.finish()), broken: encoder.broken };
+    const whole = joined(encoder.encode(content), encoder.finish());
+    return { bytes: behind.length === 0 ? whole : joined(whole, behind), broken: encoder.broken };
   }
   if (size > 0 && !(size > 1 && bytes[size - 1] === LF && bytes[size - 2] === CR)) {
     if (bytes[size - 1] !== CR) bytes[at++] = CR;
@@ -37,7 +40,8 @@ export function encodeContent(pieces: readonly Uint8Array[], lineLimit: number):
   bytes[at++] = DOT;
   bytes[at++] = CR;
   bytes[at++] = LF;
-  return { bytes: bytes.subarray(0, at), broken: false };
+  bytes.set(behind, at);
+  return { bytes: bytes.subarray(0, at + behind.length), broken: false };
 }
 
 /** Content in chunks of any size. */

@@ -5,13 +5,13 @@
  * come back to this host, and domains that do not exist or take no mail. Never throws for any of it.
  */
 
-import type { ContentSource, DeliveryAgent, DeliveryRequest } from "../agent.ts";
+import type { ContentSource, DeliveryAgent, DeliveryRequest, NextFollower } from "../agent.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { assert } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Network, Runtime } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
-import type { Opening, SessionWorld } from "./client.ts";
+import type { Next, Opening, SessionWorld } from "./client.ts";
 import { Session } from "./client.ts";
 import { Connections } from "./connections.ts";
 import { Deadlines } from "./deadlines.ts";
@@ -19,6 +19,7 @@ import type { HostsWorld, ServerAddress, Servers } from "./hosts.ts";
 import { findServers } from "./hosts.ts";
 import { bindAddress, OwnAddresses } from "./own-addresses.ts";
 import type { Protocol, SmtpParameters } from "./parameters.ts";
+import type { TransactionEnd } from "./transaction.ts";
 import { Delivery, isSoft, localTrouble } from "./trouble.ts";
 
 export interface SmtpAgentOptions {
@@ -55,16 +56,37 @@ export class SmtpAgent implements DeliveryAgent {
       parameters,
       protocol,
       content,
+      refusesAhead: new Set(),
     };
     this.#hosts = { parameters, protocol, resolver, log, random: runtime.random, ownAddresses: () => own.all() };
     this.#connections = new Connections(parameters, runtime.clock);
   }
 
-  async deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly DeliveryResult[]> {
+  async deliver(
+    request: DeliveryRequest,
+    signal: AbortSignal,
+    next: NextFollower,
+  ): Promise<readonly DeliveryResult[]> {
     const delivery = new Delivery(request, this.#options.log);
-    const kept = await this.#useKept(delivery, signal);
+    const kept = await this.#useKept(delivery, signal, next);
     if (delivery.unsettled === 0) return delivery.finish();
-    return await new Attempt(this, delivery, signal, kept).run();
+    return await new Attempt(this, delivery, signal, next, kept).run();
+  }
+
+  /** A delivery whose message was sent behind another's. */
+  async #follow(
+    session: Session,
+    end: Promise<TransactionEnd>,
+    delivery: Delivery,
+    signal: AbortSignal,
+    next: NextFollower,
+  ): Promise<readonly DeliveryResult[]> {
+    const how = await end;
+    this.#release(session, delivery, signal);
+    if (delivery.unsettled === 0) return delivery.finish();
+    const kept = how === "done" ? session.address : await this.#useKept(delivery, signal, next);
+    if (delivery.unsettled === 0) return delivery.finish();
+    return await new Attempt(this, delivery, signal, next, kept).run();
   }
 
   close(): Promise<void> {
@@ -85,25 +107,49 @@ export class SmtpAgent implements DeliveryAgent {
   }
 
   /** Tries sessions that are open already; the address of the one that was used, or null. */
-  async #useKept(delivery: Delivery, signal: AbortSignal): Promise<ServerAddress | null> {
+  async #useKept(delivery: Delivery, signal: AbortSignal, next: NextFollower): Promise<ServerAddress | null> {
     const { nexthop } = delivery.request;
     for (;;) {
       const session = signal.aborted ? null : this.#connections.take(nexthop);
       if (session === null) return null;
       delivery.finalServer = session.lastServer;
-      const end = await this.#transact(session, delivery, signal);
+      const end = await this.#transact(session, delivery, signal, next);
       if (end === "done") return session.address;
     }
   }
 
   /** Runs the delivery over the session, and keeps or ends the session. */
-  async #transact(session: Session, delivery: Delivery, signal: AbortSignal): Promise<"done" | "stale"> {
-    const inUse = this.#sessionsOf(signal);
-    inUse.add(session);
-    const end = await session.transact(delivery);
-    inUse.delete(session);
-    this.#connections.put(delivery.request.nexthop, session);
+  async #transact(
+    session: Session,
+    delivery: Delivery,
+    signal: AbortSignal,
+    next: NextFollower,
+  ): Promise<TransactionEnd> {
+    this.#sessionsOf(signal).add(session);
+    const end = await session.transact(delivery, () => this.#nextOn(session, delivery, signal, next));
+    this.#release(session, delivery, signal);
     return end;
+  }
+
+  #release(session: Session, delivery: Delivery, signal: AbortSignal): void {
+    // Another message took it over.
+    if (session.busy) return;
+    this.#sessionsOf(signal).delete(session);
+    this.#connections.put(delivery.request.nexthop, session);
+  }
+
+  /** The message that may go over the session behind that of the delivery. */
+  #nextOn(session: Session, { request }: Delivery, signal: AbortSignal, next: NextFollower): Next | null {
+    if (signal.aborted || !this.#connections.mayGoOn(request.nexthop, session)) return null;
+    const follower = next();
+    if (follower === null) return null;
+    const delivery = new Delivery(follower.request, this.#options.log);
+    delivery.finalServer = session.lastServer;
+    return {
+      delivery,
+      begin: (end) => follower.begin(this.#follow(session, end, delivery, signal, next)),
+      giveBack: () => follower.giveBack(),
+    };
   }
 
   /** A new session to one address; whether somebody was there to talk to. */
@@ -111,6 +157,7 @@ export class SmtpAgent implements DeliveryAgent {
     server: ServerAddress,
     delivery: Delivery,
     signal: AbortSignal,
+    next: NextFollower,
     isLast: (talked: boolean) => boolean,
   ): Promise<boolean> {
     const { session, opening } = await this.#open(server, bindAddress(this.parameters, server.address), signal);
@@ -128,7 +175,7 @@ export class SmtpAgent implements DeliveryAgent {
       return false;
     }
     session.lastServer = delivery.finalServer;
-    await this.#transact(session, delivery, signal);
+    await this.#transact(session, delivery, signal, next);
     return true;
   }
 
@@ -166,15 +213,23 @@ class Attempt {
   readonly #agent: SmtpAgent;
   readonly #delivery: Delivery;
   readonly #signal: AbortSignal;
+  readonly #next: NextFollower;
   readonly #tried: ServerAddress | null;
   readonly #nexthops: readonly string[];
   readonly #fallbacksFrom: number;
   #sessions: number;
 
-  constructor(agent: SmtpAgent, delivery: Delivery, signal: AbortSignal, tried: ServerAddress | null) {
+  constructor(
+    agent: SmtpAgent,
+    delivery: Delivery,
+    signal: AbortSignal,
+    next: NextFollower,
+    tried: ServerAddress | null,
+  ) {
     this.#agent = agent;
     this.#delivery = delivery;
     this.#signal = signal;
+    this.#next = next;
     this.#tried = tried;
     this.#sessions = tried === null ? 0 : 1;
     const own = delivery.request.nexthop.split(/[\s,]+/).filter((word) => word !== "");
@@ -209,7 +264,7 @@ class Attempt {
     for (const [at, server] of list.entries()) {
       if (this.#delivery.unsettled === 0 || this.#signal.aborted) return;
       const atLimit = (): boolean => smtp_mx_session_limit > 0 && this.#sessions >= smtp_mx_session_limit;
-      await this.#agent.converse(server, this.#delivery, this.#signal, (talked) => {
+      await this.#agent.converse(server, this.#delivery, this.#signal, this.#next, (talked) => {
         // Handshakes that fail do not count.
         if (talked) this.#sessions++;
         return finalNextHop && (at === list.length - 1 || atLimit());

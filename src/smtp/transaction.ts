@@ -1,7 +1,8 @@
 /**
  * One message over one session: envelope, content, replies.
  *   [probe ->] mail -> rcpt -> data -> body -> dot -> done;  refused -> rset -> done;  the line breaks -> done | stale
- * With PIPELINING the envelope and DATA are one write (RFC 2920 §3.1) and the content with its final dot another.
+ * With PIPELINING the envelope and DATA are one write (RFC 2920 §3.1) and the content with its final dot another; the
+ * envelope of the message that follows may go with that one: "ahead", and then its replies come behind the dot's.
  * What the server says goes to the Delivery, recipient by recipient. Never throws for the peer or the store.
  */
 
@@ -19,7 +20,6 @@ import { localTrouble, replyTrouble } from "./trouble.ts";
 
 /** What a transaction needs of its session. */
 export interface Line {
-  readonly peer: Peer;
   readonly extensions: Extensions;
   readonly parameters: SmtpParameters;
   readonly protocol: Protocol;
@@ -27,6 +27,10 @@ export interface Line {
   readonly log: Logger;
   /** False: wait for drained(). */
   write(bytes: Uint8Array): boolean;
+  /** The envelope of the message that follows on this session, to be sent behind the content; null: none. */
+  ahead(): Uint8Array | null;
+  /** The server does not take an envelope behind content: it is not tried again with it. */
+  refuseAhead(): void;
   /** Sets the time for the next reply. */
   expect(time: Millis): void;
   /** The session is not to be used again. */
@@ -61,6 +65,7 @@ const DATA: CommandLine = commandLine("DATA");
 
 export class Transaction {
   readonly #line: Line;
+  readonly peer: Peer;
   readonly #delivery: Delivery;
   readonly #reused: boolean;
   readonly #pipelining: boolean;
@@ -78,13 +83,16 @@ export class Transaction {
   /** A reply that came before the content was all sent. */
   #early: Response | null = null;
   #wake: (() => void) | null = null;
+  /** Its envelope went out behind the content of the message before. */
+  #sentAhead = false;
 
-  constructor(line: Line, delivery: Delivery, reused: boolean) {
+  constructor(line: Line, peer: Peer, delivery: Delivery, reused: boolean) {
     this.#line = line;
+    this.peer = peer;
     this.#delivery = delivery;
     this.#reused = reused;
     this.#pipelining = line.extensions.pipelining;
-    this.#open = delivery.begin(line.peer);
+    this.#open = delivery.begin(peer);
   }
 
   /** `probe`: the session was idle for so long that it may be dead. False: nothing is to be sent, and it is over. */
@@ -96,6 +104,18 @@ export class Transaction {
     this.#send((probe ? RSET : "") + envelope as CommandLine);
     this.#line.expect(probe ? parameters.smtp_rset_timeout : parameters.smtp_mail_timeout);
     return true;
+  }
+
+  /** Instead of start(): the envelope, for the session to send ahead; null: it cannot be sent that way. */
+  envelopeAhead(): Uint8Array | null {
+    if (!this.#pipelining || !this.#fits() || !this.#prepare()) return null;
+    this.#sentAhead = true;
+    return latin1Encode(this.#commands.join("") + DATA);
+  }
+
+  /** The message before is done: the replies that come now are for this one. */
+  takeUp(): void {
+    this.#line.expect(this.#line.parameters.smtp_mail_timeout);
   }
 
   response(response: Response): void {
@@ -133,10 +153,12 @@ export class Transaction {
   broke(how: "lost connection with" | "conversation with"): void {
     if (this.#stage === "over") return;
     if (this.#stage === "body" && this.#early !== null && this.#early.code >= 400) return this.#cutShort();
-    const mayRepeat = this.#reused && this.#replies === 0 && how === "lost connection with";
+    const silent = this.#sentAhead && how === "conversation with";
+    if (silent && this.#replies === 0) this.#line.refuseAhead();
+    const mayRepeat = this.#reused && this.#replies === 0 && (silent || how === "lost connection with");
     if (mayRepeat || this.#stage === "probe") return this.#stale();
     const timedOut = how === "conversation with" ? " timed out" : "";
-    this.failed(localTrouble("4.4.2", `${how} ${this.#line.peer.name}${timedOut} while ${DOING[this.#stage]}`));
+    this.failed(localTrouble("4.4.2", `${how} ${this.peer.name}${timedOut} while ${DOING[this.#stage]}`));
   }
 
   /** Everybody who is open gets the trouble, and the session ends. */
@@ -177,10 +199,10 @@ export class Transaction {
 
   /** RFC 1870 §6: a message larger than the server takes is not sent. */
   #fits(): boolean {
-    const { extensions, peer } = this.#line;
+    const { extensions } = this.#line;
     const { size } = this.#delivery.request;
     if (extensions.sizeLimit === 0 || size <= extensions.sizeLimit) return true;
-    const reason = `message size ${size} exceeds size limit ${extensions.sizeLimit} of server ${peer.name}`;
+    const reason = `message size ${size} exceeds size limit ${extensions.sizeLimit} of server ${this.peer.name}`;
     this.#delivery.messageFailed(localTrouble("5.3.4", reason));
     return false;
   }
@@ -219,7 +241,12 @@ export class Transaction {
     if (!good) {
       // The server gave the session up while it was idle.
       if (this.#reused && this.#replies === 1 && response.code === 421) return this.#stale();
-      this.#delivery.messageFailed(replyTrouble(this.#line.peer, response, "MAIL FROM"));
+      if (this.#sentAhead && response.code >= 500 && response.code <= 503) {
+        // "Bad sequence of commands" and the like: no verdict about this message.
+        this.#line.refuseAhead();
+        return this.#stale();
+      }
+      this.#delivery.messageFailed(replyTrouble(this.peer, response, "MAIL FROM"));
       this.#mailRefused = true;
       if (!this.#pipelining) return this.#reset();
     }
@@ -235,7 +262,7 @@ export class Transaction {
     const at = this.#open[this.#answered++] as number;
     if (!this.#mailRefused) {
       if (good) this.#accepted.push(at);
-      else this.#delivery.recipientFailed(at, replyTrouble(this.#line.peer, response, "RCPT TO"));
+      else this.#delivery.recipientFailed(at, replyTrouble(this.peer, response, "RCPT TO"));
     }
     if (this.#answered < this.#open.length) return this.#nextRecipient();
     if (!this.#pipelining) {
@@ -248,7 +275,7 @@ export class Transaction {
   #dataReply(response: Response): void {
     if (response.code < 300 || response.code > 399) {
       if (this.#accepted.length > 0) {
-        this.#delivery.messageFailed(replyTrouble(this.#line.peer, response, "DATA"));
+        this.#delivery.messageFailed(replyTrouble(this.peer, response, "DATA"));
       }
       return this.#reset();
     }
@@ -263,7 +290,8 @@ export class Transaction {
   }
 
   #dotReply(response: Response, good: boolean): void {
-    const { peer, protocol } = this.#line;
+    const { protocol } = this.#line;
+    const peer = this.peer;
     if (protocol === "lmtp") {
       // RFC 2033 §4.2: one reply for each recipient that was accepted, in their order.
       const at = this.#accepted[this.#answered++] as number;
@@ -285,7 +313,7 @@ export class Transaction {
   }
 
   #sendContent(): void {
-    const { parameters, content } = this.#line;
+    const { parameters, content, protocol } = this.#line;
     const { queueId } = this.#delivery.request;
     const pieces = content.pieces(queueId);
     let size = 0;
@@ -295,7 +323,9 @@ export class Transaction {
       void this.#stream(pieces ?? content.read(queueId));
       return;
     }
-    const encoded = encodeContent(pieces, parameters.smtp_line_length_limit);
+    // An LMTP server answers more than once to the dot.
+    const ahead = this.#pipelining && protocol === "smtp" ? this.#line.ahead() : null;
+    const encoded = encodeContent(pieces, parameters.smtp_line_length_limit, ahead ?? undefined);
     if (encoded.broken) this.#logBroken();
     this.#allWritten = true;
     if (this.#line.write(encoded.bytes)) this.#to("dot", parameters.smtp_data_done_timeout);
@@ -304,7 +334,7 @@ export class Transaction {
 
   /** Content in chunks, none before the one before has left: memory stays bounded however slow the server is. */
   async #stream(chunks: readonly Uint8Array[] | AsyncIterable<Uint8Array>): Promise<void> {
-    const { parameters, peer } = this.#line;
+    const { parameters } = this.#line;
     const encoder = new ContentEncoder(parameters.smtp_line_length_limit);
     try {
       for await (const chunk of chunks) {
@@ -312,7 +342,7 @@ export class Transaction {
       }
     } catch {
       // The store failed: without its dot, the message is not accepted.
-      this.#delivery.messageFailed(localTrouble("4.3.0", `local data error while talking to ${peer.name}`));
+      this.#delivery.messageFailed(localTrouble("4.3.0", `local data error while talking to ${this.peer.name}`));
       return this.#breakOff();
     }
     if (this.#stage !== "body" || this.#early !== null) return this.#cutShort();
@@ -337,7 +367,7 @@ export class Transaction {
     const early = this.#early;
     if (this.#stage !== "body") return;
     if (early === null || early.code < 400) return this.broke("lost connection with");
-    this.#delivery.messageFailed(replyTrouble(this.#line.peer, early, "end of DATA"));
+    this.#delivery.messageFailed(replyTrouble(this.peer, early, "end of DATA"));
     this.#breakOff();
   }
 

@@ -4,7 +4,7 @@
  * The sink is any SMTP server that takes everything, such as smtp-sink(1).
  */
 
-import { desk, never, request } from "../smtp/delivering.ts";
+import { alone, desk, never, request } from "../smtp/delivering.ts";
 import { contentOf } from "../smtp/delivering.ts";
 
 const [port = "2525", connections = "10", seconds = "5"] = process.argv.slice(2);
@@ -16,7 +16,7 @@ let sent = 0;
 let until = 0;
 async function worker(): Promise<void> {
   while (performance.now() < until) {
-    const results = await bench.agent.deliver(template, never);
+    const results = await bench.agent.deliver(template, never, alone);
     if (results[0]?.outcome !== "sent") throw new Error(results[0]?.reason);
     sent++;
   }

@@ -191,7 +191,12 @@ class Desk {
       failedCohortLimit: 1,
       rest: 300_000,
     } as const;
-    return { agent, logName: name, perRecipient: false, rules: { name, processLimit, recipientLimit, window } };
+    return {
+      agent,
+      logName: name,
+      perRecipient: false,
+      rules: { name, processLimit, recipientLimit, retryTime: 60_000, window },
+    };
   }
 
   /** Its queue id. */

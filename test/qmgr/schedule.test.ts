@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { ActiveMessage } from "../../src/qmgr/active.ts";
 import type { WindowRules } from "../../src/qmgr/destination.ts";
+import type { DeliveryResult } from "../../src/status.ts";
 import { type Destination, type Job, TransportQueue } from "../../src/qmgr/schedule.ts";
 
 const WINDOW: WindowRules = {
@@ -14,7 +15,11 @@ const WINDOW: WindowRules = {
 };
 
 const queue = (processLimit = 0): TransportQueue =>
-  new TransportQueue({ name: "smtp", window: WINDOW, processLimit, recipientLimit: 50 });
+  new TransportQueue({ name: "smtp", window: WINDOW, processLimit, recipientLimit: 50, retryTime: 500 });
+
+const SENT = { outcome: "sent", scope: "recipient" } as DeliveryResult;
+const REFUSED = { outcome: "deferred", scope: "destination", status: "4.4.1", reason: "refused" } as DeliveryResult;
+const BROKEN = { outcome: "deferred", scope: "transport", status: "4.3.0", reason: "broken" } as DeliveryResult;
 
 /** Jobs are told apart by their one address. */
 function add(transport: TransportQueue, nexthop: string, ...names: string[]): Destination {
@@ -47,8 +52,7 @@ describe("TransportQueue", () => {
     const transport = queue();
     const a = add(transport, "a", "a1", "a2", "a3", "a4", "a5");
     assert.deepEqual(all(transport), ["a1", "a2"]);
-    a.window.answered();
-    transport.ended(a);
+    transport.ended(a, [SENT], 0);
     assert.deepEqual(all(transport), ["a3", "a4"], "the window grew to three");
     assert.equal(transport.next(0), null);
   });
@@ -59,8 +63,7 @@ describe("TransportQueue", () => {
     add(transport, "b", "b1");
     add(transport, "c", "c1");
     assert.deepEqual(all(transport), ["a1", "b1"]);
-    a.window.answered();
-    transport.ended(a);
+    transport.ended(a, [SENT], 0);
     assert.deepEqual(all(transport), ["c1"]);
   });
 
@@ -69,8 +72,7 @@ describe("TransportQueue", () => {
     const a = add(transport, "a", "a1", "a2", "a3");
     assert.deepEqual(all(transport), ["a1", "a2"]);
     for (let failure = 0; failure < 2; failure++) {
-      a.window.failed(10, "4.4.1", "refused");
-      transport.ended(a);
+      transport.ended(a, [REFUSED], 10);
     }
     assert.deepEqual(all(transport, 20), []);
     assert.equal(transport.suspended(a, 20)?.why, "refused");
@@ -81,13 +83,14 @@ describe("TransportQueue", () => {
 
   test("a dead transport suspends every destination; wake() forgives", () => {
     const transport = queue();
-    const a = add(transport, "a");
-    transport.die(500, "4.3.0", "broken");
+    const a = add(transport, "a", "a1", "a2");
+    assert.equal(all(transport).length, 2);
+    transport.ended(a, [BROKEN], 0);
     assert.deepEqual(transport.suspended(a, 499), { until: 500, status: "4.3.0", why: "broken" });
     assert.equal(transport.suspended(a, 500), null);
-    transport.die(500, "4.3.0", "broken");
+    transport.ended(a, [BROKEN], 1_000);
     transport.wake();
-    assert.equal(transport.suspended(a, 1), null);
+    assert.equal(transport.suspended(a, 1_001), null);
   });
 
   test("a job left behind by a full window is found again after wake()", () => {
@@ -95,12 +98,50 @@ describe("TransportQueue", () => {
     const a = add(transport, "a", "a1", "a2", "a3");
     all(transport);
     for (let failure = 0; failure < 2; failure++) {
-      a.window.failed(10, "4.4.1", "refused");
-      transport.ended(a);
+      transport.ended(a, [REFUSED], 10);
     }
     assert.equal(name(transport.next(20)), null);
     transport.wake();
     assert.equal(name(transport.next(20)), "a3");
+  });
+
+  test("a follower takes the slot of the delivery before it, within window and limit", () => {
+    const transport = queue(2);
+    const a = add(transport, "a", "a1", "a2", "a3", "a4");
+    assert.deepEqual(all(transport), ["a1", "a2"]);
+    const follower = transport.takeFollower(a, 0)!;
+    assert.equal(name(follower), "a3");
+    transport.handOn(a);
+    assert.deepEqual([transport.busy, a.window.busy], [2, 2]);
+    transport.ended(a, [SENT], 0);
+    assert.deepEqual([transport.busy, a.window.busy], [2, 2], "the slot went to the follower");
+    assert.deepEqual(all(transport), []);
+    transport.ended(a, [SENT], 0);
+    assert.deepEqual(all(transport), ["a4"]);
+  });
+
+  test("a follower that is given back is the first again", () => {
+    const transport = queue(1);
+    const a = add(transport, "a", "a1", "a2", "a3");
+    assert.deepEqual(all(transport), ["a1"]);
+    transport.giveBack(transport.takeFollower(a, 0)!);
+    transport.ended(a, [SENT], 0);
+    assert.deepEqual(all(transport), ["a2"]);
+  });
+
+  test("nothing follows where another destination waits for a process, or the destination is dead", () => {
+    const transport = queue(1);
+    const a = add(transport, "a", "a1", "a2");
+    assert.deepEqual(all(transport), ["a1"]);
+    add(transport, "b", "b1");
+    assert.equal(transport.takeFollower(a, 0), null);
+    const other = queue(1);
+    const dead = add(other, "a", "a1", "a2", "a3");
+    for (let failure = 0; failure < 2; failure++) {
+      other.next(0);
+      other.ended(dead, [REFUSED], 0);
+    }
+    assert.equal(other.takeFollower(dead, 1), null);
   });
 
   test("idle destinations are forgotten beyond a thousand", () => {
@@ -108,8 +149,7 @@ describe("TransportQueue", () => {
     for (let at = 0; at < 1_500; at++) {
       const destination = add(transport, `d${at}`, `j${at}`);
       assert.equal(name(transport.next(0)), `j${at}`);
-      destination.window.answered();
-      transport.ended(destination);
+      transport.ended(destination, [SENT], 0);
     }
     assert.ok([...transport.destinations()].length <= 1_000);
   });

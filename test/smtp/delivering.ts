@@ -92,3 +92,6 @@ export function request(
 }
 
 export const never: AbortSignal = new AbortController().signal;
+
+/** No other message waits. */
+export const alone = (): null => null;

@@ -10,7 +10,7 @@ import { nameServer } from "../dns/server.ts";
 import type { Script } from "./scripted-server.ts";
 import { scriptedServer } from "./scripted-server.ts";
 import type { Desk } from "./delivering.ts";
-import { desk, never, request } from "./delivering.ts";
+import { alone, desk, never, request } from "./delivering.ts";
 
 async function withZone(
   zone: Zone,
@@ -135,7 +135,7 @@ describe("where there is nobody to talk to", () => {
   for (const [name, zone, config, nexthop, status, reason] of rows) {
     it(name, async () => {
       await withZone(zone, config, async (desk) => {
-        const [result] = await desk.agent.deliver(request(nexthop), never);
+        const [result] = await desk.agent.deliver(request(nexthop), never, alone);
         assert.deepEqual([result?.status, result?.reason, result?.relay], [status, reason, "none"]);
         assert.equal(result?.outcome, status[0] === "4" ? "deferred" : "bounced");
         assert.equal(result?.scope, status[0] === "4" ? "destination" : "message");
@@ -145,7 +145,7 @@ describe("where there is nobody to talk to", () => {
 
   it("a relayhost that does not exist is a fault of the configuration: mail waits", async () => {
     await withZone({}, { relayhost: ["[relay.example]"] }, async (desk) => {
-      const [result] = await desk.agent.deliver(request("[relay.example]"), never);
+      const [result] = await desk.agent.deliver(request("[relay.example]"), never, alone);
       assert.deepEqual([result?.outcome, result?.status], ["deferred", "4.3.5"]);
       assert.deepEqual(desk.lines, ["warning: relayhost configuration problem"]);
     });
@@ -189,7 +189,11 @@ describe("the walk over servers", () => {
   for (const [name, script] of faults) {
     it(`goes on to the next after ${name}`, async () => {
       await withServers([script, {}], {}, async ({ desk, port, seen }) => {
-        const results = await desk.agent.deliver(request(`d.example:${port}`, ["a@d.example", "b@d.example"]), never);
+        const results = await desk.agent.deliver(
+          request(`d.example:${port}`, ["a@d.example", "b@d.example"]),
+          never,
+          alone,
+        );
         assert.deepEqual(results.map((result) => result.relay), Array(2).fill(`m1.example[127.0.0.3]:${port}`));
         assert.ok(results.every((result) => result.outcome === "sent"));
         assert.deepEqual(seen(), [1, 1]);
@@ -200,7 +204,7 @@ describe("the walk over servers", () => {
 
   it("stops at a 5xx", async () => {
     await withServers([{ rcpt: "550 5.1.1 no" }, {}], {}, async ({ desk, port, seen }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.equal(result?.outcome, "bounced");
       assert.deepEqual(seen(), [1, 0]);
     });
@@ -208,7 +212,11 @@ describe("the walk over servers", () => {
 
   it("takes only the recipients that are left along", async () => {
     await withServers([{ rcpt: ["250 ok", "450 4.2.0 later"] }, {}], {}, async ({ desk, port }) => {
-      const results = await desk.agent.deliver(request(`d.example:${port}`, ["a@d.example", "b@d.example"]), never);
+      const results = await desk.agent.deliver(
+        request(`d.example:${port}`, ["a@d.example", "b@d.example"]),
+        never,
+        alone,
+      );
       assert.deepEqual(results.map((result) => result.relay.slice(0, 10)), ["m0.example", "m1.example"]);
     });
   });
@@ -216,7 +224,7 @@ describe("the walk over servers", () => {
   it("ends after smtp_mx_session_limit sessions, the last one deferring", async () => {
     const late: Script = { rcpt: "450 4.2.0 later" };
     await withServers([late, late, late], {}, async ({ desk, port, seen }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.deepEqual(seen(), [1, 1, 0]);
       assert.match(result?.reason ?? "", /^host m1\.example/);
       assert.equal(result?.scope, "recipient");
@@ -226,7 +234,7 @@ describe("the walk over servers", () => {
   it("handshakes that fail do not count as sessions", async () => {
     const shy: Script = { greeting: "421 4.3.2 busy" };
     await withServers([shy, shy, shy, {}], {}, async ({ desk, port, seen }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.equal(result?.outcome, "sent");
       assert.deepEqual(seen(), [1, 1, 1, 1]);
     });
@@ -235,7 +243,7 @@ describe("the walk over servers", () => {
   it("ends after smtp_mx_address_limit addresses", async () => {
     const shy: Script = { greeting: "421 4.3.2 busy" };
     await withServers([shy, shy, {}], { smtp_mx_address_limit: 2 }, async ({ desk, port, seen }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.equal(result?.reason, "host m1.example[127.0.0.3] refused to talk to me: 421 4.3.2 busy");
       assert.deepEqual(seen(), [1, 1, 0]);
     });
@@ -247,7 +255,7 @@ describe("the walk over servers", () => {
         zone,
         { smtp_fallback_relay: [`[m0.example]:${port}`], inet_protocols: ["ipv4"] },
         async (desk) => {
-          const [result] = await desk.agent.deliver(request("gone.example"), never);
+          const [result] = await desk.agent.deliver(request("gone.example"), never, alone);
           assert.equal(result?.outcome, "sent");
         },
       );
@@ -256,19 +264,19 @@ describe("the walk over servers", () => {
 
   it("a server that answers with this host's name is this host", async () => {
     await withServers([{ ehlo: "250 client.example" }], {}, async ({ desk, port }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.deepEqual([result?.status, result?.reason], ["5.4.6", "mail for d.example loops back to myself"]);
     });
   });
 
   it("a local address that cannot be used is overlooked, unless it is enforced", async () => {
     await withServers([{}], { smtp_bind_address: "192.0.2.5" }, async ({ desk, port }) => {
-      assert.equal((await desk.agent.deliver(request(`d.example:${port}`), never))[0]?.outcome, "sent");
+      assert.equal((await desk.agent.deliver(request(`d.example:${port}`), never, alone))[0]?.outcome, "sent");
       assert.match(desk.lines[0] ?? "", /^warning: bind 192\.0\.2\.5: /);
     });
     const enforced = { smtp_bind_address: "192.0.2.5", smtp_bind_address_enforce: true };
     await withServers([{}], enforced, async ({ desk, port }) => {
-      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never);
+      const [result] = await desk.agent.deliver(request(`d.example:${port}`), never, alone);
       assert.deepEqual([result?.status, result?.reason], ["4.4.0", "server configuration error"]);
     });
   });

@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { Script } from "./scripted-server.ts";
 import { scriptedServer } from "./scripted-server.ts";
-import { desk, never, request } from "./delivering.ts";
+import { alone, desk, never, request } from "./delivering.ts";
 
 const RECIPIENTS = ["a@x.example", "b@x.example", "c@x.example", "d@x.example"];
 
 async function overLmtp(script: Script) {
   const server = await scriptedServer({ lmtp: true, ...script });
   const { agent, close } = desk({}, undefined, "lmtp");
-  const results = await agent.deliver(request(`inet:127.0.0.1:${server.port}`, RECIPIENTS), never);
+  const results = await agent.deliver(request(`inet:127.0.0.1:${server.port}`, RECIPIENTS), never, alone);
   await close();
   await new Promise((resolve) => setTimeout(resolve, 20));
   await server.close();
@@ -59,12 +59,12 @@ describe("LMTP", () => {
     const path = join(folder, "socket");
     const server = await scriptedServer({ lmtp: true }, { path });
     const { agent, close } = desk({}, undefined, "lmtp");
-    const [result] = await agent.deliver(request(`unix:${path}`), never);
+    const [result] = await agent.deliver(request(`unix:${path}`), never, alone);
     assert.deepEqual([result?.outcome, result?.relay], ["sent", `client.example[${path}]`]);
     await close();
     await server.close();
     const other = desk({}, undefined, "lmtp");
-    const [missing] = await other.agent.deliver(request(`unix:${path}.missing`), never);
+    const [missing] = await other.agent.deliver(request(`unix:${path}.missing`), never, alone);
     assert.equal(missing?.reason, `connect to client.example[${path}.missing]: No such file or directory`);
     await other.close();
     rmSync(folder, { recursive: true });

@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import type { Script, ScriptedServer } from "./scripted-server.ts";
 import { scriptedServer } from "./scripted-server.ts";
 import type { Desk } from "./delivering.ts";
-import { desk, never, request } from "./delivering.ts";
+import { alone, desk, never, request } from "./delivering.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -28,7 +28,7 @@ describe("a session is kept for the next delivery", () => {
     await withServer({}, {}, async ({ server, nexthop, desk }) => {
       const uses: number[] = [];
       for (let count = 0; count < 3; count++) {
-        const [result] = await desk.agent.deliver(request(nexthop), never);
+        const [result] = await desk.agent.deliver(request(nexthop), never, alone);
         assert.equal(result?.outcome, "sent");
         uses.push(result?.connectionUse ?? 0);
       }
@@ -41,9 +41,9 @@ describe("a session is kept for the next delivery", () => {
   it("is probed with RSET when it rested for a while", async () => {
     for (const features of [["PIPELINING"], []]) {
       await withServer({ features }, {}, async ({ server, nexthop, desk }) => {
-        await desk.agent.deliver(request(nexthop), never);
+        await desk.agent.deliver(request(nexthop), never, alone);
         await sleep(150);
-        const [result] = await desk.agent.deliver(request(nexthop), never);
+        const [result] = await desk.agent.deliver(request(nexthop), never, alone);
         assert.deepEqual([result?.outcome, result?.connectionUse], ["sent", 2]);
         assert.equal(server.sessions.length, 1);
         assert.ok(server.sessions[0]?.commands.includes("RSET"));
@@ -55,8 +55,8 @@ describe("a session is kept for the next delivery", () => {
     for (const mail of [["250 ok", "close"], ["250 ok", "421 4.4.2 timeout"]]) {
       let count = 0;
       await withServer({ mail: () => mail[count++] ?? "250 ok" }, {}, async ({ server, nexthop, desk }) => {
-        await desk.agent.deliver(request(nexthop), never);
-        const [result] = await desk.agent.deliver(request(nexthop), never);
+        await desk.agent.deliver(request(nexthop), never, alone);
+        const [result] = await desk.agent.deliver(request(nexthop), never, alone);
         assert.deepEqual([result?.outcome, result?.connectionUse], ["sent", 1]);
         assert.equal(server.sessions.length, 2);
         assert.deepEqual(desk.lines, []);
@@ -66,9 +66,9 @@ describe("a session is kept for the next delivery", () => {
 
   it("a failed probe costs nothing", async () => {
     await withServer({ rset: "421 bye" }, {}, async ({ server, nexthop, desk }) => {
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
       await sleep(150);
-      const [result] = await desk.agent.deliver(request(nexthop), never);
+      const [result] = await desk.agent.deliver(request(nexthop), never, alone);
       assert.equal(result?.outcome, "sent");
       assert.equal(server.sessions.length, 2);
       assert.equal(server.sessions[0]?.contents.length, 1);
@@ -77,7 +77,7 @@ describe("a session is kept for the next delivery", () => {
 
   it("ends with QUIT after its time", async () => {
     await withServer({}, { smtp_connection_cache_time_limit: 100 }, async ({ server, nexthop, desk }) => {
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
       assert.ok(!server.sessions[0]?.commands.includes("QUIT"));
       await sleep(250);
       assert.equal(server.sessions[0]?.commands.at(-1), "QUIT");
@@ -87,12 +87,12 @@ describe("a session is kept for the next delivery", () => {
 
   it("is kept after refusals, not after 421", async () => {
     await withServer({ rcpt: "550 5.1.1 no" }, {}, async ({ server, nexthop, desk }) => {
-      await desk.agent.deliver(request(nexthop), never);
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
+      await desk.agent.deliver(request(nexthop), never, alone);
       assert.equal(server.sessions.length, 1);
       server.script = { rcpt: "421 4.3.2 later" };
-      await desk.agent.deliver(request(nexthop), never);
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
+      await desk.agent.deliver(request(nexthop), never, alone);
       assert.equal(server.sessions.length, 2);
     });
   });
@@ -106,8 +106,8 @@ describe("a session is kept for the next delivery", () => {
       ]
     ) {
       await withServer({}, config, async ({ server, nexthop, desk }) => {
-        await desk.agent.deliver(request(nexthop), never);
-        await desk.agent.deliver(request(nexthop), never);
+        await desk.agent.deliver(request(nexthop), never, alone);
+        await desk.agent.deliver(request(nexthop), never, alone);
         assert.equal(server.sessions.length, 2);
       });
     }
@@ -115,9 +115,9 @@ describe("a session is kept for the next delivery", () => {
 
   it("one reply too many ends the session: replies must not slip by one", async () => {
     await withServer({ dot: "250 ok\r\n250 and one more" }, {}, async ({ server, nexthop, desk }) => {
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
       await sleep(20);
-      await desk.agent.deliver(request(nexthop), never);
+      await desk.agent.deliver(request(nexthop), never, alone);
       assert.equal(server.sessions.length, 2);
     });
   });
@@ -126,9 +126,9 @@ describe("a session is kept for the next delivery", () => {
     await withServer({ dot: "silent" }, { smtp_data_done_timeout: 10_000 }, async ({ nexthop, desk }) => {
       const controller = new AbortController();
       setTimeout(() => controller.abort(), 50);
-      const [result] = await desk.agent.deliver(request(nexthop), controller.signal);
+      const [result] = await desk.agent.deliver(request(nexthop), controller.signal, alone);
       assert.deepEqual([result?.outcome, result?.status], ["deferred", "4.3.2"]);
-      const [next] = await desk.agent.deliver(request(nexthop), controller.signal);
+      const [next] = await desk.agent.deliver(request(nexthop), controller.signal, alone);
       assert.equal(next?.outcome, "deferred");
     });
   });

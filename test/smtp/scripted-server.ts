@@ -32,6 +32,8 @@ export interface Script {
   readonly readRate?: number;
   /** Reads no content at all. */
   readonly deaf?: boolean;
+  /** Throws away input that comes in one piece with the end of the content. */
+  readonly forgetful?: boolean;
   /** Content is counted, not kept. */
   readonly discard?: boolean;
 }
@@ -117,7 +119,7 @@ class Peer {
     this.#server.contentBytes += end + 2;
     const content = lone ? "" : this.#input.slice(0, end + 2);
     this.session.contents.push(script.discard ? "" : content);
-    this.#input = this.#input.slice(lone ? 3 : end + END.length);
+    this.#input = script.forgetful === true ? "" : this.#input.slice(lone ? 3 : end + END.length);
     this.#inContent = false;
     const many = script.lmtp === true ? this.#accepted : 1;
     const given = script.dot ?? "250 2.0.0 Ok: queued as SCRIPTED";

@@ -8,7 +8,7 @@ import { describe, it } from "node:test";
 import type { DeliveryResult } from "../../src/status.ts";
 import type { Answer, Script } from "./scripted-server.ts";
 import { scriptedServer } from "./scripted-server.ts";
-import { contentOf, desk, never, request } from "./delivering.ts";
+import { alone, contentOf, desk, never, request } from "./delivering.ts";
 
 const PLAIN = ["8BITMIME", "SIZE 50000", "ENHANCEDSTATUSCODES", "DSN"];
 const PIPELINED = ["PIPELINING", ...PLAIN];
@@ -79,7 +79,7 @@ async function delivered(
   const server = await scriptedServer(script);
   const { agent, lines, close } = desk({ ...config }, text === undefined ? undefined : contentOf(text));
   const size = text === undefined ? {} : { size: text.length };
-  const results = await agent.deliver(request(`[127.0.0.1]:${server.port}`, recipients, size), never);
+  const results = await agent.deliver(request(`[127.0.0.1]:${server.port}`, recipients, size), never, alone);
   await close();
   await new Promise((resolve) => setTimeout(resolve, 20));
   await server.close();
@@ -147,7 +147,7 @@ describe("the agent tells as Postfix does", () => {
     const server = await scriptedServer({});
     await server.close();
     const { agent, lines, close } = desk();
-    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never);
+    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never, alone);
     await close();
     assert.equal(result?.reason, `connect to ${H}:${server.port}: Connection refused`);
     assert.deepEqual([result?.status, result?.scope, result?.relay], ["4.4.1", "destination", "none"]);
@@ -216,7 +216,7 @@ describe("the agent sends what Postfix sends", () => {
     const two = { address: '"q q"@x.example', original: "", originalRecipient: "", notify: [] };
     const asked = request(`[127.0.0.1]:${server.port}`, [one, two]);
     const envelope = { ...asked.envelope, ret: "hdrs", envid: "ab+cd", encoding: "8bit" } as const;
-    await agent.deliver({ ...asked, envelope }, never);
+    await agent.deliver({ ...asked, envelope }, never, alone);
     await close();
     await server.close();
     assert.deepEqual(server.sessions[0]?.commands.slice(1, 4), [

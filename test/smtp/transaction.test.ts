@@ -6,7 +6,7 @@ import type { ContentSource } from "../../src/agent.ts";
 import { latin1Encode } from "../../src/latin1.ts";
 import type { Script } from "./scripted-server.ts";
 import { scriptedServer } from "./scripted-server.ts";
-import { desk, never, request } from "./delivering.ts";
+import { alone, desk, never, request } from "./delivering.ts";
 
 const CHUNK = latin1Encode(`${".".repeat(3)}${"x".repeat(75)}\r\n`.repeat(800));
 
@@ -28,7 +28,7 @@ function streamed(chunks: number, failAt = Infinity): ContentSource & { given: n
 async function delivered(source: ContentSource, script: Script, config: object = {}) {
   const server = await scriptedServer({ discard: true, features: ["PIPELINING"], ...script });
   const { agent, close } = desk({ ...config }, source);
-  const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never);
+  const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never, alone);
   await close();
   await server.close();
   return { result, bytes: server.contentBytes };
@@ -41,7 +41,7 @@ describe("content from the store", () => {
     const { agent, close } = desk({ smtp_data_xfer_timeout: 5000, smtp_data_done_timeout: 5000 }, source);
     let ahead = 0;
     const watch = setInterval(() => (ahead = Math.max(ahead, source.given * CHUNK.length - server.contentBytes)), 5);
-    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never);
+    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never, alone);
     clearInterval(watch);
     await close();
     await server.close();
@@ -67,7 +67,7 @@ describe("content from the store", () => {
     const server = await scriptedServer({ discard: true, readRate: 1e9 });
     const { agent, close } = desk({}, streamed(100_000));
     setTimeout(() => void server.close(), 100);
-    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never);
+    const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never, alone);
     await close();
     assert.match(result?.reason ?? "", /^lost connection with .* while sending message body$/);
   });

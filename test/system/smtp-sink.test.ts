@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { connect } from "node:net";
 import { describe, it } from "node:test";
-import { desk, never, request } from "../smtp/delivering.ts";
+import { alone, desk, never, request } from "../smtp/delivering.ts";
 
 const SINK = "/usr/sbin/smtp-sink";
 const PORT = 20_000 + process.pid % 10_000;
@@ -46,7 +46,7 @@ describe("smtp-sink", { skip: !existsSync(SINK) }, () => {
         assert.ok(await answers(port));
         const { agent, close } = desk();
         for (let count = 0; count < 3; count++) {
-          const [result] = await agent.deliver(request(`[127.0.0.1]:${port}`), never);
+          const [result] = await agent.deliver(request(`[127.0.0.1]:${port}`), never, alone);
           assert.equal(result?.outcome, outcome, result?.reason);
           assert.match(result?.reason ?? "", reason);
         }
