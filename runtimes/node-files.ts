@@ -166,6 +166,22 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
+function readInto(path: string, place: (size: number) => Uint8Array): Uint8Array {
+  const file = fs.openSync(path, "r");
+  try {
+    const into = place(fs.fstatSync(file).size);
+    let at = 0;
+    while (at < into.length) {
+      const count = fs.readSync(file, into, at, into.length - at, at);
+      if (count === 0) break;
+      at += count;
+    }
+    return into.subarray(0, at);
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
 export function nodeFiles(options: FilesOptions): Files {
   return {
     open: (path, mode, permissions = 0o600) =>
@@ -175,7 +191,7 @@ export function nodeFiles(options: FilesOptions): Files {
         fs.open(path, FLAGS[mode], permissions, opened);
       }),
     read: (path) => promises.readFile(path),
-    readSync: (path) => fs.readFileSync(path),
+    readSync: (path, place) => place === undefined ? fs.readFileSync(path) : readInto(path, place),
     stat: async (path) => fileStat(await promises.stat(path)),
     statSync: (path) => fileStat(fs.statSync(path)),
     statLink: async (path) => fileStat(await promises.lstat(path)),

@@ -121,10 +121,25 @@ function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
+/**
+ * The name this program was called by: of the script, or of the binary itself. The kernel has it as it was typed (a
+ * link's own name), which process.argv does not everywhere.
+ */
+function calledName(): string {
+  try {
+    const words = fs.readFileSync("/proc/self/cmdline", "latin1").split("\0").slice(0, -1);
+    const own = words[words.length - 1 - process.argv.slice(2).length];
+    if (own !== undefined && own !== "") return baseName(own);
+  } catch {
+    // No /proc here.
+  }
+  return baseName(process.argv[1] ?? process.argv0);
+}
+
 export function nodeProcesses(options: ProcessesOptions): Processes {
   return {
     pid: process.pid,
-    programName: baseName(options.before.length > 0 ? process.argv[1] as string : process.argv0),
+    programName: calledName(),
     arguments: process.argv.slice(2),
     environment: process.env,
     hostname: os.hostname(),

@@ -35,6 +35,8 @@ export interface DeliveryResult {
   readonly connectionUse: number;
   /** When the connection (or mailbox) was ready, by Clock.now(); 0: it never was. */
   readonly connectedAt: Millis;
+  /** The next hop announced DSN: it reports success from here on (RFC 3461 §5.2.1). */
+  readonly reportsSuccess?: true;
 }
 
 /** The status with its class digit made to fit the outcome ("sent" 2, "deferred" 4, "bounced" 5). */

@@ -17,7 +17,8 @@ let running: Running;
 before(async () => {
   sink = await Sink.start();
   running = await startPostrider({
-    main: `relayhost = [127.0.0.1]:${sink.port}\nsmtpd_error_sleep_time = 0\nsmtpd_timeout = 20s`,
+    main: `relayhost = [127.0.0.1]:${sink.port}\nsmtpd_error_sleep_time = 0\nsmtpd_timeout = 20s\n` +
+      "smtpd_forbid_bare_newline_exclusions =",
   });
 });
 after(async () => {

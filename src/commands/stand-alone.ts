@@ -132,6 +132,7 @@ function hostOf(tool: Tool, config: Config): SessionHost {
     },
     judge: () => "dunno",
     peerName: () => "localhost",
+    bareNewline: () => "no",
     // pickup rewrites what it takes.
     rewrite: (address) => address,
     completesFor: () => true,
@@ -147,7 +148,6 @@ export async function standAlone(tool: Tool, config: Config): Promise<number> {
   const engine = new Engine({
     timeout: config.smtpd_timeout,
     lineLengthLimit: config.line_length_limit,
-    lenientEndOfData: true,
     replaceStrayCr: config.cleanup_replace_stray_cr_lf,
   }, runtime.clock);
   const peer = { address: "127.0.0.1", port: 0, localAddress: "127.0.0.1", localPort: 0 };

@@ -173,7 +173,7 @@ export const smtpd = {
   smtpd_forbid_bare_newline_exclusions: {
     kind: "list",
     default: "$mynetworks",
-    ready: false,
+    ready: true,
     doc: "Clients that smtpd_forbid_bare_newline leaves alone.",
   },
   smtpd_forbid_bare_newline_reject_code: {

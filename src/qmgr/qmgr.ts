@@ -7,7 +7,7 @@
 
 import type { DeliveryAgent, Follower, Transport } from "../agent.ts";
 import type { Config } from "../config/config.ts";
-import type { Recipient } from "../envelope.ts";
+import type { Envelope, Recipient } from "../envelope.ts";
 import { messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
@@ -34,7 +34,7 @@ export interface QmgrServices {
   readonly store: QueueStore;
   readonly clock: Clock;
   readonly log: Log;
-  readonly resolve: (recipient: Recipient, sender: string) => Transport | Promise<Transport>;
+  readonly resolve: (recipient: Recipient, envelope: Omit<Envelope, "recipients">) => Transport | Promise<Transport>;
   readonly agents: ReadonlyMap<string, AgentService>;
   readonly notices: Notices;
 }
@@ -161,7 +161,7 @@ export class Qmgr {
     const { resolve } = this.#services;
     for (let at = first; at < waiting.length; at++) {
       const one = waiting[at] as Waiting;
-      const transport = resolve(one.recipient, message.entry.envelope.sender);
+      const transport = resolve(one.recipient, message.entry.envelope);
       if (transport instanceof Promise) {
         transport.then(
           (value) => {
@@ -284,7 +284,9 @@ export class Qmgr {
       logger.info(deliveryLine(message.entry.id, one.recipient, result, times));
       if (result.outcome === "sent") {
         done.push(one.index);
-        if (one.recipient.notify.includes("success")) message.succeeded.push({ waiting: one, result });
+        if (one.recipient.notify.includes("success") && result.reportsSuccess !== true) {
+          message.succeeded.push({ waiting: one, result });
+        }
       } else if (result.outcome === "bounced" && !this.#services.config.soft_bounce) {
         message.bounced.push({ waiting: one, result });
       } else message.deferred.push({ waiting: one, result });

@@ -290,16 +290,16 @@ export class Transaction {
   }
 
   #dotReply(response: Response, good: boolean): void {
-    const { protocol } = this.#line;
+    const { protocol, extensions: { dsn } } = this.#line;
     const peer = this.peer;
     if (protocol === "lmtp") {
       // RFC 2033 §4.2: one reply for each recipient that was accepted, in their order.
       const at = this.#accepted[this.#answered++] as number;
-      if (good) this.#delivery.accepted(at, response);
+      if (good) this.#delivery.accepted(at, response, dsn);
       else this.#delivery.recipientFailed(at, replyTrouble(peer, response, "end of DATA"));
       if (this.#answered < this.#accepted.length) return;
     } else if (good) {
-      for (const at of this.#accepted) this.#delivery.accepted(at, response);
+      for (const at of this.#accepted) this.#delivery.accepted(at, response, dsn);
     } else if (this.#accepted.length > 0) {
       this.#delivery.messageFailed(replyTrouble(peer, response, "end of DATA"));
     }

@@ -111,7 +111,8 @@ export class Delivery {
     return open;
   }
 
-  accepted(at: number, response: Response): void {
+  /** `reportsSuccess`: the server announced DSN. */
+  accepted(at: number, response: Response, reportsSuccess: boolean): void {
     const { host, relay, connectionUse, connectedAt } = this.#peer;
     this.#settle(at, {
       outcome: "sent",
@@ -122,6 +123,7 @@ export class Delivery {
       relay,
       connectionUse,
       connectedAt,
+      ...reportsSuccess ? { reportsSuccess } : {},
     });
   }
 

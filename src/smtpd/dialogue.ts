@@ -15,6 +15,8 @@ export interface Answer {
   readonly chunkIs?: "first" | "next" | "last" | "only";
   /** Waits this long before the text is written (smtpd_error_sleep_time). */
   readonly delay?: Millis;
+  /** With "data": `\n.\n` and its kin end the message too (smtpd_forbid_bare_newline = no). */
+  readonly lenient?: boolean;
 }
 
 /** A command line as it came. */
@@ -63,8 +65,6 @@ export type BareNewline = "yes" | "normalize" | "reject" | "note" | "no";
 export interface EngineOptions {
   readonly timeout: Millis;
   readonly lineLengthLimit: number;
-  /** Whether `\n.\n` and its kin end a message (smtpd_forbid_bare_newline = no). */
-  readonly lenientEndOfData: boolean;
   /** cleanup_replace_stray_cr_lf */
   readonly replaceStrayCr: boolean;
 }

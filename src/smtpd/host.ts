@@ -8,6 +8,7 @@ import type { Envelope } from "../envelope.ts";
 import type { Logger } from "../log.ts";
 import type { Reply } from "../reply.ts";
 import type { Clock } from "../runtime.ts";
+import type { BareNewline } from "./dialogue.ts";
 import type { SessionFacts, Verdict } from "./restrictions.ts";
 import type { Stage } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
@@ -36,6 +37,8 @@ export interface SessionHost {
   openMessage(): MessageSink;
   judge(stage: Stage, facts: SessionFacts): Verdict | Promise<Verdict>;
   peerName(address: string): string | Promise<string>;
+  /** smtpd_forbid_bare_newline for that client: "no" for smtpd_forbid_bare_newline_exclusions. */
+  bareNewline(name: string, address: string): BareNewline | Promise<BareNewline>;
   rewrite(address: string): string;
   /** Missing headers are added for that client. */
   completesFor(address: string): boolean;

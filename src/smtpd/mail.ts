@@ -244,6 +244,9 @@ export class Mail {
       sender: this.#host.rewrite(transaction.command.sender),
       arrived: transaction.arrived,
       complete: this.#host.completesFor(this.#client.address),
+      checked: !this.#host.config.receive_override_options.includes("no_header_body_checks"),
+      client: this.#client,
+      recipient: transaction.recipients.at(-1)?.address ?? "",
     }, this.#trace(transaction, message.id));
   }
 
@@ -279,7 +282,7 @@ export class Mail {
     this.#receiving = false;
     if (transaction === null || message === null) return bad(REPLY.serviceUnavailable);
     const { config } = this.#host;
-    if (facts.bareNewline && config.smtpd_forbid_bare_newline === "reject") {
+    if (facts.bareNewline && this.#client.bareNewline === "reject") {
       return bad(REPLY.bareNewline(config.smtpd_forbid_bare_newline_reject_code, config.myhostname));
     }
     if (this.#tooBig) return bad(REPLY.messageTooBig);
@@ -300,7 +303,9 @@ export class Mail {
     const { encoding, ret, envid } = command;
     const client = { name, address, port, helo, protocol };
     const sender = this.#host.rewrite(command.sender);
-    const envelope: Envelope = { sender, recipients, arrived, client, encoding, ret, envid };
+    const filter = this.#host.config.content_filter;
+    const filtered = filter === "" ? {} : { filter };
+    const envelope: Envelope = { sender, recipients, arrived, client, encoding, ret, envid, ...filtered };
     const result = await message.finish(envelope);
     transaction.message = null;
     if ("refused" in result) return bad(result.refused);

@@ -2,6 +2,7 @@
  * What a command comes to: a reply, whether Postfix counts it as an error of the client, and what is read next.
  */
 
+import type { BareNewline } from "./dialogue.ts";
 import type { Reply } from "../reply.ts";
 
 export interface Outcome {
@@ -24,6 +25,8 @@ export interface ClientState {
   readonly port: number;
   helo: string;
   protocol: "SMTP" | "ESMTP";
+  /** smtpd_forbid_bare_newline as it holds for this client. */
+  bareNewline: BareNewline;
   /** The last command, for log lines: "CONNECT" at first. */
   where: string;
 }

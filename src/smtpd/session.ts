@@ -5,7 +5,7 @@
 
 import type { Logger } from "../log.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
-import type { Answer, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
+import type { Answer, BareNewline, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
 import { commandWords, type Word } from "./engine/commands.ts";
 import type { SessionHost } from "./host.ts";
 import { SessionErrors } from "./limits.ts";
@@ -48,7 +48,15 @@ export class Session implements Dialogue {
   constructor(host: SessionHost, peer: Peer, slot: number) {
     const { address, port } = peer;
     this.#host = host;
-    this.#client = { name: "unknown", address, port, helo: "", protocol: "SMTP", where: "CONNECT" };
+    this.#client = {
+      name: "unknown",
+      address,
+      port,
+      helo: "",
+      protocol: "SMTP",
+      bareNewline: "normalize",
+      where: "CONNECT",
+    };
     this.#slot = slot;
     this.#logger = host.logger.slot(slot);
     this.#errors = new SessionErrors(host.config);
@@ -57,14 +65,14 @@ export class Session implements Dialogue {
 
   open(): Answer | Promise<Answer> {
     const name = this.#host.peerName(this.#client.address);
-    if (name instanceof Promise) return name.then((found) => this.#greet(found));
-    return this.#greet(name);
+    if (name instanceof Promise) return name.then((found) => this.#known(found));
+    return this.#known(name);
   }
 
   command(line: CommandLine): Answer | Promise<Answer> {
     const { config } = this.#host;
     if (this.#errors.hopeless) return this.#tooManyErrors();
-    if (line.bareNewline && config.smtpd_forbid_bare_newline === "reject") return this.#bareNewline();
+    if (line.bareNewline && this.#client.bareNewline === "reject") return this.#bareNewline();
     const words = commandWords(line.text);
     const first = words[0]?.text ?? "";
     if (first === "") return this.#answer("unknown", bad(REPLY.badSyntax));
@@ -135,8 +143,15 @@ export class Session implements Dialogue {
     return good(REPLY.verify(address));
   }
 
-  #greet(name: string): Answer | Promise<Answer> {
+  #known(name: string): Answer | Promise<Answer> {
     this.#client.name = name;
+    const mode = this.#host.bareNewline(name, this.#client.address);
+    if (mode instanceof Promise) return mode.then((found) => this.#greet(found));
+    return this.#greet(mode);
+  }
+
+  #greet(bareNewline: BareNewline): Answer | Promise<Answer> {
+    this.#client.bareNewline = bareNewline;
     this.#logger.info(`connect from ${namaddr(this.#client)}`);
     const refused = this.#host.refuseConnection();
     if (refused !== null) return this.#last(replyText(refused));
@@ -165,7 +180,8 @@ export class Session implements Dialogue {
     if (!this.#inData) this.#errors.count(verb, outcome.error, JUNK.has(verb));
     const text = replyText(outcome.reply);
     if (outcome.reply.close) return { ...this.#last(text), delay };
-    return { text, next: outcome.next ?? "command", delay };
+    if (!this.#inData) return { text, next: "command", delay };
+    return { text, next: "data", delay, lenient: this.#client.bareNewline === "no" };
   }
 
   #unknown(first: string, line: CommandLine): Answer {

@@ -9,13 +9,15 @@ import type { Envelope } from "../envelope.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { systemCode } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
+import type { Lookup } from "../lookup.ts";
 import type { LookupTable } from "../maps/map.ts";
-import { matchAddress, type MatchList, parseMatchList } from "../match-list.ts";
+import { matchAddress, matchClient, type MatchList, parseMatchList } from "../match-list.ts";
 import type { Committed } from "../queue/store.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
+import type { BareNewline } from "./dialogue.ts";
 import { Engine } from "./engine/server.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
 import { PeerNames, UNKNOWN } from "./peer.ts";
@@ -54,6 +56,7 @@ export class Smtpd implements SessionHost {
   readonly #stages: Stages;
   readonly #engine: Engine;
   readonly #peers: PeerNames;
+  readonly #bareNewlineExclusions: MatchList;
   readonly #ownClients: (address: string) => boolean;
   readonly #slots: number[] = [];
   #slotsMade = 0;
@@ -75,6 +78,8 @@ export class Smtpd implements SessionHost {
       myNetworks,
       open: services.openTable,
     });
+    const exclusions = { ...networks, place: "smtpd_forbid_bare_newline_exclusions" };
+    this.#bareNewlineExclusions = parseMatchList(config.smtpd_forbid_bare_newline_exclusions, exclusions);
     this.#ownClients = localClients(config, services, myNetworks);
     const discarded = new Set(config.smtpd_discard_ehlo_keywords.map((word) => word.toUpperCase()));
     this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: discarded.has("DSN") };
@@ -85,7 +90,6 @@ export class Smtpd implements SessionHost {
     this.#engine = new Engine({
       timeout: config.smtpd_timeout,
       lineLengthLimit: config.line_length_limit,
-      lenientEndOfData: config.smtpd_forbid_bare_newline === "no",
       replaceStrayCr: config.cleanup_replace_stray_cr_lf,
     }, this.clock);
     this.#watchDisk();
@@ -129,6 +133,13 @@ export class Smtpd implements SessionHost {
 
   peerName(address: string): string | Promise<string> {
     return this.config.smtpd_peername_lookup ? this.#peers.of(address) : UNKNOWN;
+  }
+
+  bareNewline(name: string, address: string): BareNewline | Promise<BareNewline> {
+    const mode = this.config.smtpd_forbid_bare_newline;
+    const judge = ({ kind }: Lookup): BareNewline => kind === "found" ? "no" : mode;
+    const answer = matchClient(this.#bareNewlineExclusions, name, address);
+    return answer instanceof Promise ? answer.then(judge) : judge(answer);
   }
 
   rewrite(address: string): string {
@@ -212,6 +223,7 @@ class QueuedMessage implements MessageSink {
   async finish(envelope: Envelope): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
     const result = await this.#message.finish(envelope);
     if (result.kind === "refused") return { refused: result.reply };
+    if (result.kind === "discarded") return { queuedAs: this.#message.id };
     this.#queued(result.committed);
     return { queuedAs: result.committed.entry.id };
   }

@@ -62,6 +62,7 @@ interface UnderWay {
   readonly addresses: string;
   end(outcome?: Outcome, scope?: Scope, status?: string): Promise<void>;
   mixed(...outcomes: Outcome[]): Promise<void>;
+  results(results: readonly DeliveryResult[]): Promise<void>;
 }
 
 const resultOf = (outcome: Outcome, scope: Scope = "recipient", status = "4.0.0"): DeliveryResult => ({
@@ -176,6 +177,7 @@ class Desk {
             addresses: request.recipients.map(({ address }) => address).join(" "),
             end: (outcome = "sent", scope, status) =>
               finish(request.recipients.map(() => resultOf(outcome, scope, status))),
+            results: finish,
             mixed: (...outcomes) => finish(outcomes.map((outcome) => resultOf(outcome))),
           };
           this.open.push(one);
@@ -454,6 +456,14 @@ describe("results", () => {
     await desk.open[0]!.end();
     await settled();
     assert.deepEqual(desk.events, ["delivered 1@a", 'mark {"done":[0],"deferred":[]}']);
+  });
+
+  test("NOTIFY=SUCCESS: no notice where the next hop reports it", async () => {
+    const desk = await Desk.make();
+    await desk.accept([{ ...plainRecipient("1@a"), notify: ["success"] }]);
+    await desk.open[0]!.results([{ ...resultOf("sent"), reportsSuccess: true }]);
+    await settled();
+    assert.deepEqual(desk.events, ['mark {"done":[0],"deferred":[]}']);
   });
 
   test("delays are told once, age ends the message", async () => {

@@ -226,6 +226,17 @@ describe("the agent sends what Postfix sends", () => {
     ]);
   });
 
+  it("a server that announces DSN reports success itself", async () => {
+    for (const [features, reports] of [[PIPELINED, true], [["PIPELINING"], undefined]] as const) {
+      const server = await scriptedServer({ features });
+      const { agent, close } = desk();
+      const [result] = await agent.deliver(request(`[127.0.0.1]:${server.port}`), never, alone);
+      await close();
+      await server.close();
+      assert.equal(result?.reportsSuccess, reports);
+    }
+  });
+
   it("no address can add a command", async () => {
     const { results, sessions } = await delivered({}, ["a@x.example>\r\nRCPT TO:<evil@x.example", "b@x.example"]);
     assert.deepEqual(results.map((result) => [result.outcome, result.status]), [["bounced", "5.1.3"], [

@@ -232,8 +232,8 @@ export class Connection extends SMTPConnection {
     if (answer.next === "close") return this.#finish();
     this.#storage = null;
     this.#mode = answer.next;
-    const { lenientEndOfData, replaceStrayCr } = this.#options;
-    if (answer.next === "data") this.#scanner = new DataScanner(true, lenientEndOfData, replaceStrayCr);
+    const { replaceStrayCr } = this.#options;
+    if (answer.next === "data") this.#scanner = new DataScanner(true, answer.lenient === true, replaceStrayCr);
     else if (answer.next === "chunk") this.#startChunk(answer);
   }
 
