@@ -71,7 +71,8 @@ export interface OpenFile {
 export interface Files {
   open(path: string, mode: OpenMode, permissions?: number): Promise<OpenFile>;
   read(path: string): Promise<Uint8Array>;
-  readSync(path: string): Uint8Array;
+  /** `place`: gives the memory for that many bytes, which are read into it; the answer is a view of it. */
+  readSync(path: string, place?: (size: number) => Uint8Array): Uint8Array;
   stat(path: string): Promise<FileStat>;
   statSync(path: string): FileStat;
   /** lstat: does not follow a symbolic link at the end. */

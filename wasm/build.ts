@@ -9,7 +9,11 @@ import process from "node:process";
 import asc from "assemblyscript/asc";
 
 /** Module name -> its entry file. */
-const ENTRIES: Readonly<Record<string, string>> = {};
+const ENTRIES: Readonly<Record<string, string>> = {
+  cidr: "wasm/cidr.ts",
+  hash: "wasm/hash.ts",
+  regex: "wasm/regex/table.ts",
+};
 
 const OUTPUT = "src/maps/wasm-modules.ts";
 // The runtime is a stub: memory is freed by dropping the instance.

@@ -1,10 +1,11 @@
 /**
- * postalias(1): builds alias tables. Not implemented yet: it says so and fails.
+ * postalias(1): builds, queries, lists and changes alias tables.
  */
 
 import type { Runtime } from "../runtime.ts";
-import { Fatal, runTool } from "./tool.ts";
+import { tableCommand } from "./table-command.ts";
+import { POSTALIAS } from "./table-options.ts";
 
-export function postalias(runtime: Runtime, _arguments: readonly string[]): Promise<number> {
-  return runTool(runtime, "postalias", 1, () => Promise.reject(new Fatal("not implemented yet")));
+export function postalias(runtime: Runtime, words: readonly string[]): Promise<number> {
+  return tableCommand(runtime, POSTALIAS, words);
 }

@@ -1,10 +1,11 @@
 /**
- * postmap(1): builds lookup tables. Not implemented yet: it says so and fails.
+ * postmap(1): builds, queries, lists and changes lookup tables.
  */
 
 import type { Runtime } from "../runtime.ts";
-import { Fatal, runTool } from "./tool.ts";
+import { tableCommand } from "./table-command.ts";
+import { POSTMAP } from "./table-options.ts";
 
-export function postmap(runtime: Runtime, _arguments: readonly string[]): Promise<number> {
-  return runTool(runtime, "postmap", 1, () => Promise.reject(new Fatal("not implemented yet")));
+export function postmap(runtime: Runtime, words: readonly string[]): Promise<number> {
+  return tableCommand(runtime, POSTMAP, words);
 }

@@ -31,6 +31,14 @@ export function systemText(caught: unknown): string {
   return SYSTEM_TEXTS[systemCode(caught)] ?? messageOf(caught);
 }
 
+/** What begins like a UTF-8 character passes, as in Postfix. */
+// deno-lint-ignore no-control-regex
+const UTF8_OR_ODD = /[\xc2-\xfe][\x80-\xbf]+|[\x00-\x1f\x7f-\xff]/g;
+
+function printable(text: string): string {
+  return text.replace(UTF8_OR_ODD, (found) => found.length > 1 ? found : "?");
+}
+
 const OUTPUT_SIZE = 64 * 1024;
 
 export class Tool {
@@ -67,15 +75,14 @@ export class Tool {
     this.processes.writeOutput(latin1Encode(text));
   }
 
-  /** `NAME: text`; control characters are shown as "?". */
+  /** `NAME: text`; control characters and bytes that are not UTF-8 are shown as "?". */
   tell(text: string): void {
     this.tellAs(this.name, text);
   }
 
   tellAs(name: string, text: string): void {
     this.flush();
-    // deno-lint-ignore no-control-regex
-    this.processes.writeError(latin1Encode(`${name}: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`));
+    this.processes.writeError(latin1Encode(`${name}: ${printable(text)}\n`));
   }
 
   warn(text: string): void {

@@ -8,10 +8,19 @@ import { ConfigError } from "../errors.ts";
 import type { Lookup } from "../lookup.ts";
 import { NONE } from "../lookup.ts";
 import type { Runtime } from "../runtime.ts";
-import { fileTable } from "./file-table.ts";
+import { cidrTable } from "./cidr.ts";
+import { environTable } from "./environ.ts";
+import { hashTable } from "./hash.ts";
 import { inlineEntries } from "./inline.ts";
+import { pipemapTable } from "./pipemap.ts";
+import { randmapTable } from "./randmap.ts";
+import { patternTable } from "./regexp.ts";
+import { socketmapTable } from "./socketmap.ts";
 import { staticValue } from "./static.ts";
-import { textEntries } from "./text.ts";
+import { tcpTable } from "./tcp.ts";
+import type { Duplicates } from "./text.ts";
+import { unionmapTable } from "./unionmap.ts";
+import { unixTable } from "./unix.ts";
 
 export type { Lookup } from "../lookup.ts";
 
@@ -21,19 +30,35 @@ export interface LookupTable {
   /** True for regexp:, pcre: and cidr:, which are asked for whole keys only, never for parts of a name. */
   readonly pattern: boolean;
   get(key: string): Lookup | Promise<Lookup>;
+  /** All keys and values, in no order; tables that cannot tell have no such method. */
+  entries?(): Iterable<readonly [key: string, value: string]>;
 }
 
 export interface OpenOptions {
   /** `FILE, line N: parameter`, for messages. */
   readonly place?: string;
   readonly warn?: (text: string) => void;
+  /** Takes what is worth a line in the log and no trouble. */
+  readonly note?: (text: string) => void;
+  /** How the text of hash: and its like is written: `key value`, or `name: value` for alias_maps and alias_database. */
+  readonly format?: "keys" | "aliases";
+  /** False: fixed keys are not folded to small letters (postmap -f). */
+  readonly fold?: boolean;
+  /** False: keys and values need not be UTF-8 (smtputf8_enable = no, postmap -u). */
+  readonly utf8?: boolean;
+  /** What is done about a second line for a key of a text. */
+  readonly duplicates?: Duplicates;
+  /** True: values are names of files, whose content in base64 takes their place (postmap -F). */
+  readonly files?: boolean;
 }
 
 /** What a table type needs to open one table. */
 export interface TableContext {
   /** `type:name`, as in main.cf. */
   readonly name: string;
+  readonly type: string;
   readonly runtime: Runtime;
+  readonly options: OpenOptions;
   readonly warn: (text: string) => void;
   /** Throws ConfigError with the place in the configuration before the text. */
   readonly fault: (text: string) => never;
@@ -49,19 +74,13 @@ const DEFAULT_TYPE = "hash";
 
 /** A table in memory. Keys are looked up in lower case. */
 export function tableOf(name: string, entries: ReadonlyMap<string, string>): LookupTable {
-  return { name, pattern: false, get: (key) => answerOf(entries, key) };
+  return { name, pattern: false, get: (key) => answerOf(entries, key), entries: () => entries };
 }
 
 function answerOf(entries: ReadonlyMap<string, string>, key: string): Lookup {
   const value = entries.get(key.toLowerCase());
   return value === undefined ? NONE : { kind: "found", value };
 }
-
-const textTable: TableType = (path, context) =>
-  fileTable(context, path, false, (bytes) => {
-    const { entries, warnings } = textEntries(bytes, path);
-    return { warnings, get: (key) => answerOf(entries, key) };
-  });
 
 const staticTable: TableType = (rest, { name, fault }) => {
   const read = staticValue(rest);
@@ -82,18 +101,32 @@ const failTable: TableType = (_rest, { name }) => {
 
 /** Type -> how it is opened. */
 const TYPES: Readonly<Record<string, TableType>> = {
-  texthash: textTable,
-  hash: textTable,
-  btree: textTable,
-  lmdb: textTable,
-  cdb: textTable,
-  dbm: textTable,
-  sdbm: textTable,
+  texthash: hashTable,
+  hash: hashTable,
+  btree: hashTable,
+  lmdb: hashTable,
+  cdb: hashTable,
+  dbm: hashTable,
+  sdbm: hashTable,
+  cidr: cidrTable,
+  regexp: patternTable,
+  pcre: patternTable,
   static: staticTable,
   inline: inlineTable,
   fail: failTable,
+  unix: unixTable,
+  environ: environTable,
+  pipemap: pipemapTable,
+  unionmap: unionmapTable,
+  randmap: randmapTable,
+  tcp: tcpTable,
+  socketmap: socketmapTable,
   proxy: (rest, { open }) => open(rest),
 };
+
+export function isTableType(type: string): boolean {
+  return Object.hasOwn(TYPES, type);
+}
 
 export function openTable(name: string, runtime: Runtime, options: OpenOptions = {}): LookupTable {
   const colon = name.indexOf(":");
@@ -106,7 +139,9 @@ export function openTable(name: string, runtime: Runtime, options: OpenOptions =
   if (opener === undefined) return fault(`unsupported dictionary type: ${type}`);
   return opener(colon < 0 ? name : name.slice(colon + 1), {
     name,
+    type,
     runtime,
+    options,
     warn: options.warn ?? ((): void => {}),
     fault,
     open: (inner) => openTable(inner, runtime, options),

@@ -1,0 +1,35 @@
+/**
+ * Values that name files (`postmap -F`): the files' contents, joined by newlines, in base64. Source: postmap(1) -F.
+ * What cannot be read is returned as a fault.
+ */
+
+import { messageOf, systemCode, systemWords } from "../errors.ts";
+import { latin1Decode, latin1Encode } from "../latin1.ts";
+import type { Files } from "../runtime.ts";
+import type { ValueRead } from "./text.ts";
+
+export function filesValue(files: Files, value: string): ValueRead {
+  const paths = value.split(/[, \t\r\n]+/).filter((path) => path !== "");
+  if (paths.length === 0) return { fault: `empty pathname list: >>${value}<<'` };
+  const contents: string[] = [];
+  for (const path of paths) {
+    try {
+      contents.push(latin1Decode(files.readSync(path)));
+    } catch (caught) {
+      const code = systemCode(caught);
+      const doing = code === "EISDIR" ? "read" : "open";
+      return { fault: `${doing} ${path}: ${code === "" ? messageOf(caught) : systemWords(code)}` };
+    }
+  }
+  return { value: btoa(contents.join("\n")) };
+}
+
+/** Null: not base64. */
+export function fileText(value: string): string | null {
+  if (value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return null;
+  try {
+    return latin1Decode(latin1Encode(atob(value)));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The matcher of regexp: and pcre: tables against the runtime's own regular expressions, where both mean the same.
+ * Seen to fail when broken on purpose: leftmost-first order in the submatches (Split turned round in walk.ts),
+ * a byte class merged with its neighbour, a flush that keeps the former start state, the step limit taken away.
+ */
+
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { OPTION, PatternEngine } from "../../src/maps/pattern-engine.ts";
+import { chanceOf, type Chance } from "../system/pattern-tables.ts";
+
+interface Made {
+  readonly text: string;
+  /** JavaScript forgets the groups of a former round, and takes no empty round. */
+  readonly sameGroups: boolean;
+  readonly groups: number;
+  readonly mayBeEmpty: boolean;
+  /** A group from its first character to its last. */
+  readonly isGroup: boolean;
+}
+
+const plain = (text: string, mayBeEmpty: boolean): Made => ({
+  text,
+  sameGroups: true,
+  groups: 0,
+  mayBeEmpty,
+  isGroup: false,
+});
+
+/** All patterns of that many leaves and operators. */
+function patternsOf(size: number, known = new Map<number, readonly Made[]>()): readonly Made[] {
+  const former = known.get(size);
+  if (former !== undefined) return former;
+  const made: Made[] = [];
+  if (size === 1) made.push(plain("a", false), plain("b", false), plain(".", false), plain("^", true), plain("$", true));
+  if (size > 1) {
+    for (const inner of patternsOf(size - 1, known)) {
+      made.push({ ...inner, text: `(${inner.text})`, groups: inner.groups + 1, isGroup: true });
+      if (!inner.text.endsWith(")")) continue;
+      for (const mark of ["*", "??", "{2}"]) {
+        const sameGroups = inner.groups === (inner.isGroup ? 1 : 0) && !inner.mayBeEmpty;
+        const mayBeEmpty = inner.mayBeEmpty || mark !== "{2}";
+        made.push({ ...inner, text: inner.text + mark, sameGroups, mayBeEmpty, isGroup: false });
+      }
+    }
+  }
+  for (let left = 1; left < size - 1; left++) {
+    for (const one of patternsOf(left, known)) {
+      for (const other of patternsOf(size - 1 - left, known)) {
+        const sameGroups = one.sameGroups && other.sameGroups;
+        const both = { sameGroups, groups: one.groups + other.groups, isGroup: false };
+        made.push({ ...both, text: one.text + other.text, mayBeEmpty: one.mayBeEmpty && other.mayBeEmpty });
+        made.push({ ...both, text: `(?:${one.text}|${other.text})`, mayBeEmpty: one.mayBeEmpty || other.mayBeEmpty });
+      }
+    }
+  }
+  known.set(size, made);
+  return made;
+}
+
+const keysTo = (length: number): string[] =>
+  length === 0 ? [""] : ["", ...keysTo(length - 1).flatMap((key) => ["a", "b"].map((letter) => letter + key))];
+
+const KEYS = [...new Set(keysTo(6))];
+
+function engineOf(patterns: readonly string[], options: number): PatternEngine {
+  const engine = new PatternEngine();
+  for (const text of patterns) {
+    const number = engine.add({ text, options, match: true });
+    assert.equal(typeof number, "number", `${text}: ${JSON.stringify(number)}`);
+    engine.rule("match", number as number, true);
+  }
+  engine.finish();
+  return engine;
+}
+
+function pairs(engine: PatternEngine, rule: number, groups: number): number[] {
+  const places = engine.captures(rule);
+  assert.ok(places !== null);
+  return [...places.subarray(0, 2 * (groups + 1))];
+}
+
+/** Empty and unset groups are the same to a table. */
+const filled = (offsets: readonly number[], from: number): string =>
+  Array.from({ length: offsets.length / 2 }, (_, at) => offsets.slice(2 * at, 2 * at + 2))
+    .slice(from).map(([start, end]) => start === end ? "-" : `${start}-${end}`).join(" ");
+
+function javascript(pattern: RegExp, key: string): number[] | null {
+  const match = pattern.exec(key);
+  if (match === null) return null;
+  return match.indices!.flatMap((pair) => pair === undefined ? [-1, -1] : [...pair]);
+}
+
+it("finds the first of many rules, as trying them one after the other does", () => {
+  const patterns = patternsOf(5).filter((_, index) => index % 3 === 0);
+  for (let at = 0; at < patterns.length; at += 60) {
+    // Anchored at the end, so that not the first of them takes all.
+    const texts = patterns.slice(at, at + 60).map(({ text }) => `(?:${text})$`);
+    const engine = engineOf(texts, 0);
+    const known = texts.map((text) => new RegExp(text, "s"));
+    for (const key of KEYS) {
+      const expected = known.findIndex((pattern) => pattern.test(key));
+      assert.equal(engine.find(key), expected, `${texts[expected] ?? "none"} on "${key}"`);
+    }
+  }
+});
+
+it("finds where the groups of the rule match, leftmost and first", () => {
+  const patterns = patternsOf(5).filter((made, index) => made.sameGroups && made.groups > 0 && index % 5 === 0);
+  for (const { text, groups } of patterns) {
+    const engine = engineOf([text], OPTION.captures | OPTION.dotAll);
+    const known = new RegExp(text, "ds");
+    for (const key of KEYS) {
+      const expected = javascript(known, key);
+      assert.equal(engine.find(key), expected === null ? -1 : 0, `${text} on "${key}"`);
+      if (expected !== null) {
+        assert.equal(filled(pairs(engine, 0, groups), 1), filled(expected, 1), `${text} on "${key}"`);
+      }
+    }
+  }
+});
+
+function randomPattern(chance: Chance, depth: number): string {
+  const parts = ["a", "b", "c", "[ab]", "[^a]", ".", "\\w", "\\d", "\\s", "^", "$", "\\b", "\\B"];
+  const pick = (): string => parts[chance(parts.length)]!;
+  const repeat = (): string => ["", "", "", "*", "+", "?", "*?", "{1,2}", "{2}"][chance(9)]!;
+  const atom = (): string => {
+    const kind = chance(10);
+    if (kind < 6 || depth === 0) {
+      const made = pick();
+      return /^(?:\^|\$|\\[bB])$/.test(made) ? made : made + repeat();
+    }
+    const inner = randomPattern(chance, depth - 1);
+    if (kind < 8) return `(?:${inner})${repeat()}`;
+    return ["(?=", "(?!", "(?<=a|b", "(?<!b|c"][kind === 8 ? chance(2) : 2 + chance(2)]! + (kind === 8 ? `${inner})` : ")");
+  };
+  const branch = (): string => Array.from({ length: 1 + chance(3) }, atom).join("");
+  return Array.from({ length: chance(4) === 0 ? 2 : 1 }, branch).join("|");
+}
+
+it("agrees on random patterns with look-around, classes, lazy and counted repetition", () => {
+  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
+  const chance = chanceOf(seed);
+  for (let round = 0; round < 60; round++) {
+    const texts = Array.from({ length: 12 }, () => randomPattern(chance, 2));
+    const engine = engineOf(texts.map((text) => `(?:${text})\\z`), OPTION.dotAll);
+    const known = texts.map((text) => new RegExp(`(?:${text})(?![^])`, "s"));
+    for (let turn = 0; turn < 60; turn++) {
+      const key = Array.from({ length: chance(9) }, () => "aabc1 _"[chance(7)]!).join("");
+      const expected = known.findIndex((pattern) => pattern.test(key));
+      assert.equal(engine.find(key), expected, `seed ${seed}: ${texts[expected] ?? texts.join("  ")} on "${key}"`);
+    }
+  }
+});
+
+const LIMITED = [
+  { pattern: "(a+)+$", key: "a".repeat(20_000) + "b", limited: false },
+  { pattern: "(a|a)*b", key: "a".repeat(20_000), limited: false },
+  { pattern: "(.*)*x", key: "a".repeat(20_000), limited: false },
+  { pattern: "^(a?){30}a{30}$", key: "a".repeat(29), limited: false },
+  { pattern: "(x+x+)+y", key: "x".repeat(20_000), limited: false },
+  { pattern: "(a*)*\\1b", key: "a".repeat(20_000), limited: true },
+  { pattern: "(?=(a+)+$)a", key: "a".repeat(20_000) + "c", limited: true },
+  { pattern: "(?>a|b)*(a|a)*(?=c)d", key: "a".repeat(20_000), limited: true },
+];
+
+it("takes a bounded time for patterns that explode elsewhere, and says so where it gives a match up", () => {
+  for (const { pattern, key, limited } of LIMITED) {
+    for (const options of [OPTION.dotAll, OPTION.dotAll | OPTION.captures]) {
+      const engine = engineOf([pattern, "^"], options);
+      const start = performance.now();
+      const rule = engine.find(key);
+      const took = performance.now() - start;
+      assert.equal(rule, 1, pattern);
+      assert.deepEqual(engine.limits(), limited ? [{ rule: 0, outcome: 2 }] : [], pattern);
+      assert.ok(took < 150, `${pattern}: ${took.toFixed(0)} ms`);
+    }
+  }
+});
+
+it("finds groups in long keys in a bounded time", () => {
+  for (const pattern of ["^(a+)+(b?)$", "^(?:(a)|a)*$", "^(.*)*(a)$"]) {
+    const engine = engineOf([pattern], OPTION.dotAll | OPTION.captures);
+    assert.equal(engine.find("a".repeat(20_000)), 0, pattern);
+    const start = performance.now();
+    assert.ok(engine.captures(0) !== null, pattern);
+    assert.ok(performance.now() - start < 250, pattern);
+  }
+});
+
+it("keeps its memory bounded when the states of its automaton never end", () => {
+  const chance = chanceOf(7);
+  const patterns = Array.from({ length: 40 }, (_, at) => `[ab]*a[ab]{${8 + at % 8}}c${at}`);
+  const engine = engineOf(patterns, 0);
+  for (let turn = 0; turn < 60; turn++) {
+    engine.find(Array.from({ length: 300 }, () => "ab"[chance(2)]!).join(""));
+  }
+  assert.equal(engine.find(`a${"b".repeat(8)}c0`), 0);
+  assert.ok(engine.memory() < 48 << 20, `${engine.memory() >> 20} MB`);
+});
+
+it("never traps on random bytes as patterns and keys", () => {
+  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
+  const chance = chanceOf(seed);
+  const bytes = "()[]{}|*+?.^$\\-:=!<>abcdwsnAZ019,PRQEgk'&#x \xff";
+  const random = (length: number): string => Array.from({ length: chance(length) }, () => bytes[chance(bytes.length)]!).join("");
+  for (let round = 0; round < 40; round++) {
+    const engine = new PatternEngine();
+    for (let turn = 0; turn < 60; turn++) {
+      const options = chance(8192) & (chance(2) === 0 ? 0x3ff : 0x1fff);
+      const number = engine.add({ text: random(14), options, match: true });
+      if (typeof number === "number") engine.rule("match", number, chance(3) > 0);
+    }
+    engine.finish();
+    for (let turn = 0; turn < 10; turn++) {
+      const rule = engine.find(random(30));
+      if (rule >= 0) engine.captures(rule);
+    }
+  }
+});
