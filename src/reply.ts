@@ -110,6 +110,13 @@ export const REPLY = {
   temporaryLookupFailure: (address: string): Reply => reply(451, "4.3.0", `<${address}>: Temporary lookup failure`),
   rejected: (code: number, status: Status, what: string, kind: string, why: string): Reply =>
     reply(code, status, `<${what}>: ${kind} rejected: ${why}`),
+  attributeExpected: reply(501, "5.5.4", "Error: attribute=value expected"),
+  attributeTooLong: reply(501, "5.5.4", "Error: attribute value too long"),
+  attributeName: (command: string, name: string): Reply =>
+    reply(501, "5.5.4", `Bad ${command} attribute name: ${name}`),
+  attributeSyntax: (name: string, value: string): Reply => reply(501, "5.5.4", `Bad ${name} syntax: ${value}`),
+  transactionInProgress: reply(503, "5.5.1", "Error: MAIL transaction in progress"),
+  insufficientAuthorization: reply(550, "5.7.0", "Error: insufficient authorization"),
   relayDenied: (code: number, address: string): Reply =>
     reply(code, code < 500 ? "4.7.1" : "5.7.1", `<${address}>: Relay access denied`),
 } as const;

@@ -11,6 +11,7 @@ import { latin1Encode } from "../latin1.ts";
 import { MaildropSink } from "../sendmail/sink.ts";
 import { Engine } from "../smtpd/engine/server.ts";
 import type { SessionHost } from "../smtpd/host.ts";
+import { NAMELESS } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
 import { ehloKeywords } from "../smtpd/smtpd.ts";
 import { knock } from "./knock.ts";
@@ -105,12 +106,14 @@ function hostOf(tool: Tool, config: Config): SessionHost {
   const { runtime } = tool;
   const { clock } = runtime;
   const log = new Log({ clock, hostname: "", name: "", format: "postfix", write: () => {}, pid: tool.processes.pid });
+  const keywords = ehloKeywords(config).filter((line) => line !== "DSN");
   return {
     config: lenient(config),
     clock,
     logger: log.service("smtpd"),
     syntax: { strict: config.strict_rfc821_envelopes, noDsn: true },
-    keywords: ehloKeywords(config).filter((line) => line !== "DSN"),
+    keywords: () => keywords,
+    ipv6: false,
     noop: new Set(config.smtpd_noop_commands.map((word) => word.toUpperCase())),
     forbidden: new Set(),
     openMessage: () => {
@@ -131,8 +134,8 @@ function hostOf(tool: Tool, config: Config): SessionHost {
       };
     },
     judge: () => "dunno",
-    peerName: () => "localhost",
-    bareNewline: () => "no",
+    peerName: () => ({ ...NAMELESS, name: "localhost", nameStatus: "ok" }),
+    clientRules: () => ({ bareNewline: "no", xclient: false, xforward: false }),
     // pickup rewrites what it takes.
     rewrite: (address) => address,
     completesFor: () => true,

@@ -9,6 +9,7 @@ import type { Logger } from "../log.ts";
 import type { Reply } from "../reply.ts";
 import type { Clock } from "../runtime.ts";
 import type { BareNewline } from "./dialogue.ts";
+import type { PeerName } from "./peer.ts";
 import type { SessionFacts, Verdict } from "./restrictions.ts";
 import type { Stage } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
@@ -24,21 +25,32 @@ export interface MessageSink {
   abort(): Promise<void>;
 }
 
+/** What holds for one client by its name or address. */
+export interface ClientRules {
+  /** smtpd_forbid_bare_newline: "no" for smtpd_forbid_bare_newline_exclusions. */
+  readonly bareNewline: BareNewline;
+  /** smtpd_authorized_xclient_hosts */
+  readonly xclient: boolean;
+  /** smtpd_authorized_xforward_hosts */
+  readonly xforward: boolean;
+}
+
 export interface SessionHost {
   readonly config: Config;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly syntax: SyntaxOptions;
-  /** Lines of the EHLO reply after the host name. */
-  readonly keywords: readonly string[];
+  /** IPv6 is among inet_protocols. */
+  readonly ipv6: boolean;
+  /** Lines of the EHLO reply after the host name, for a client with these rules. */
+  keywords(rules: ClientRules): readonly string[];
   /** In upper case. */
   readonly noop: ReadonlySet<string>;
   readonly forbidden: ReadonlySet<string>;
   openMessage(): MessageSink;
   judge(stage: Stage, facts: SessionFacts): Verdict | Promise<Verdict>;
-  peerName(address: string): string | Promise<string>;
-  /** smtpd_forbid_bare_newline for that client: "no" for smtpd_forbid_bare_newline_exclusions. */
-  bareNewline(name: string, address: string): BareNewline | Promise<BareNewline>;
+  peerName(address: string): PeerName | Promise<PeerName>;
+  clientRules(name: string, address: string): ClientRules | Promise<ClientRules>;
   rewrite(address: string): string;
   /** Missing headers are added for that client. */
   completesFor(address: string): boolean;

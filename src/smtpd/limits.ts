@@ -32,12 +32,22 @@ export class SessionErrors {
   }
 
   count(verb: string, error: boolean, junk: boolean): void {
-    const key = verb.toLowerCase();
-    const counts = this.#counts.get(key) ?? { good: 0, all: 0 };
-    if (!this.#counts.has(key)) this.#counts.set(key, counts);
+    const counts = this.#countsOf(verb);
     counts.all++;
     if (!error) counts.good++;
     if (error || (junk && this.#junk++ > this.#config.smtpd_junk_command_limit)) this.#errors++;
+  }
+
+  /** A command that is neither good nor an error. */
+  countOnly(verb: string): void {
+    this.#countsOf(verb).all++;
+  }
+
+  #countsOf(verb: string): { good: number; all: number } {
+    const key = verb.toLowerCase();
+    const counts = this.#counts.get(key) ?? { good: 0, all: 0 };
+    if (!this.#counts.has(key)) this.#counts.set(key, counts);
+    return counts;
   }
 
   /** A message that was taken makes up for errors and junk commands, as in smtpd(8). */

@@ -5,7 +5,7 @@
  * A message is in the queue only when finish() has resolved; everything before that is dropped by forget().
  */
 
-import type { Envelope, Recipient } from "../envelope.ts";
+import { type Envelope, NO_CLIENT, type Recipient } from "../envelope.ts";
 import { messageOf, systemCode } from "../errors.ts";
 import { mailDate } from "../header.ts";
 import type { Logger } from "../log.ts";
@@ -16,6 +16,8 @@ import type { Word } from "./engine/commands.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
 import type { SessionFacts, Verdict } from "./restrictions.ts";
+import { UNKNOWN } from "./peer.ts";
+import { type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
 import { isRefusal, type MailCommand, parseBdat, parseMail, parseRcpt, type RcptCommand } from "./transaction.ts";
 
 interface Transaction {
@@ -38,6 +40,8 @@ export class Mail {
   #bdat: "none" | "active" | "failed" = "none";
   #chunk = { bytes: 0, last: false };
   #chunkRefused: Reply | null = null;
+  /** What XFORWARD said for the next message. */
+  forwarded: Forwarded = NOT_FORWARDED;
   /** Content bytes of this message so far. */
   #received = 0;
 
@@ -49,9 +53,8 @@ export class Mail {
 
   /** What policy may know now. */
   facts(): SessionFacts {
-    const { name, address, helo } = this.#client;
     const sender = this.#transaction?.command.sender ?? null;
-    return { client: { name, address }, helo, sender, recipient: null, routed: false };
+    return { client: this.#client, helo: this.#client.helo, sender, recipient: null, routed: false };
   }
 
   /** For "lost connection after …". */
@@ -178,10 +181,16 @@ export class Mail {
     return outcome;
   }
 
+  /** MAIL was taken and the transaction is not over. */
+  get open(): boolean {
+    return this.#transaction !== null;
+  }
+
   /** Ends the transaction; a message that is not in the queue is dropped. */
   forget(): void {
     const message = this.#message;
     this.#transaction = null;
+    this.forwarded = NOT_FORWARDED;
     this.#receiving = false;
     this.#bdat = "none";
     message?.abort().catch((caught: unknown) => this.#logger.warn(`${message.id}: ${messageOf(caught)}`));
@@ -232,7 +241,13 @@ export class Mail {
 
   #openMessage(transaction: Transaction): void {
     transaction.message = this.#host.openMessage();
-    this.#logger.info(`${transaction.message.id}: client=${namaddr(this.#client)}`);
+    const { login } = this.#client;
+    const { ident, name, address } = this.forwarded;
+    const sasl = login === "" ? "" : `, sasl_method=XCLIENT, sasl_username=${login}`;
+    const id = ident === "" ? "" : `, orig_queue_id=${ident}`;
+    const known = name !== "" || address !== "";
+    const client = known ? `, orig_client=${name || UNKNOWN}[${address || UNKNOWN}]` : "";
+    this.#logger.info(`${transaction.message.id}: client=${namaddr(this.#client)}${sasl}${id}${client}`);
   }
 
   #begin(): void {
@@ -243,11 +258,17 @@ export class Mail {
     message.begin({
       sender: this.#host.rewrite(transaction.command.sender),
       arrived: transaction.arrived,
-      complete: this.#host.completesFor(this.#client.address),
+      complete: this.#completes(),
       checked: !this.#host.config.receive_override_options.includes("no_header_body_checks"),
       client: this.#client,
       recipient: transaction.recipients.at(-1)?.address ?? "",
     }, this.#trace(transaction, message.id));
+  }
+
+  /** XFORWARD may say whether the message is of this site. */
+  #completes(): boolean {
+    const { source } = this.forwarded;
+    return source === "" ? this.#host.completesFor(this.#client.address) : source === "LOCAL";
   }
 
   #rejected(refused: Reply, facts: SessionFacts): Outcome {
@@ -282,7 +303,7 @@ export class Mail {
     this.#receiving = false;
     if (transaction === null || message === null) return bad(REPLY.serviceUnavailable);
     const { config } = this.#host;
-    if (facts.bareNewline && this.#client.bareNewline === "reject") {
+    if (facts.bareNewline && this.#client.rules.bareNewline === "reject") {
       return bad(REPLY.bareNewline(config.smtpd_forbid_bare_newline_reject_code, config.myhostname));
     }
     if (this.#tooBig) return bad(REPLY.messageTooBig);
@@ -299,9 +320,8 @@ export class Mail {
 
   async #queue(transaction: Transaction, message: MessageSink): Promise<Outcome> {
     const { command, recipients, arrived } = transaction;
-    const { name, address, port, helo, protocol } = this.#client;
     const { encoding, ret, envid } = command;
-    const client = { name, address, port, helo, protocol };
+    const client = originOf(this.forwarded) ?? originOf(this.#client) ?? NO_CLIENT;
     const sender = this.#host.rewrite(command.sender);
     const filter = this.#host.config.content_filter;
     const filtered = filter === "" ? {} : { filter };

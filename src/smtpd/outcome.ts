@@ -2,12 +2,15 @@
  * What a command comes to: a reply, whether Postfix counts it as an error of the client, and what is read next.
  */
 
-import type { BareNewline } from "./dialogue.ts";
+import type { ClientRules } from "./host.ts";
+import type { NameStatus, PeerName } from "./peer.ts";
 import type { Reply } from "../reply.ts";
 
 export interface Outcome {
   readonly reply: Reply;
   readonly error: boolean;
+  /** Counted as a command, neither as good nor as bad (XCLIENT). */
+  readonly uncounted?: true;
   /** A message is in the queue. */
   readonly queued?: true;
   readonly next?: "data" | "chunk";
@@ -18,15 +21,21 @@ export interface Outcome {
 export const good = (reply: Reply): Outcome => ({ reply, error: false });
 export const bad = (reply: Reply): Outcome => ({ reply, error: true });
 
-/** Who is connected, as far as it is known by now. */
+/** Who is connected, as far as it is known by now, or as XCLIENT says. */
 export interface ClientState {
   name: string;
-  readonly address: string;
-  readonly port: number;
+  nameStatus: NameStatus;
+  reverseName: string;
+  reverseStatus: PeerName["reverseStatus"];
+  address: string;
+  port: number;
+  localAddress: string;
+  localPort: number;
+  /** SASL login, which only XCLIENT can tell; "" for none. */
+  login: string;
   helo: string;
   protocol: "SMTP" | "ESMTP";
-  /** smtpd_forbid_bare_newline as it holds for this client. */
-  bareNewline: BareNewline;
+  rules: ClientRules;
   /** The last command, for log lines: "CONNECT" at first. */
   where: string;
 }

@@ -5,13 +5,15 @@
 
 import type { Logger } from "../log.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
-import type { Answer, BareNewline, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
+import type { Answer, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
 import { commandWords, type Word } from "./engine/commands.ts";
-import type { SessionHost } from "./host.ts";
+import type { ClientRules, SessionHost } from "./host.ts";
 import { SessionErrors } from "./limits.ts";
 import { Mail } from "./mail.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
+import { NAMELESS, type PeerName } from "./peer.ts";
 import type { Verdict } from "./restrictions.ts";
+import { parseXclient, parseXforward } from "./xclient.ts";
 
 type Handler = (session: Session, words: readonly Word[]) => Outcome | Promise<Outcome>;
 
@@ -19,6 +21,8 @@ type Handler = (session: Session, words: readonly Word[]) => Outcome | Promise<O
 const COMMANDS: Readonly<Record<string, Handler>> = {
   HELO: (session, words) => session.hello(words, "SMTP"),
   EHLO: (session, words) => session.hello(words, "ESMTP"),
+  XCLIENT: (session, words) => session.xclient(words),
+  XFORWARD: (session, words) => session.xforward(words),
   MAIL: (session, words) => session.mail.mail(words),
   RCPT: (session, words) => session.mail.rcpt(words),
   DATA: (session, words) => session.mail.startData(words),
@@ -31,8 +35,11 @@ const COMMANDS: Readonly<Record<string, Handler>> = {
 const ORDER: readonly string[] = Object.keys(COMMANDS);
 
 /** Commands after which a client must wait for the reply even with PIPELINING (RFC 2920 §3.1). */
-const MUST_BE_LAST = new Set(["HELO", "EHLO", "DATA", "VRFY", "NOOP", "QUIT"]);
+const MUST_BE_LAST = new Set(["HELO", "EHLO", "XCLIENT", "XFORWARD", "DATA", "VRFY", "NOOP", "QUIT"]);
 const JUNK = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY"]);
+
+/** Until its name and address are known. */
+const STRANGER: ClientRules = { bareNewline: "normalize", xclient: false, xforward: false };
 
 export class Session implements Dialogue {
   readonly mail: Mail;
@@ -46,15 +53,14 @@ export class Session implements Dialogue {
   #ended = false;
 
   constructor(host: SessionHost, peer: Peer, slot: number) {
-    const { address, port } = peer;
     this.#host = host;
     this.#client = {
-      name: "unknown",
-      address,
-      port,
+      ...peer,
+      ...NAMELESS,
+      login: "",
       helo: "",
       protocol: "SMTP",
-      bareNewline: "normalize",
+      rules: STRANGER,
       where: "CONNECT",
     };
     this.#slot = slot;
@@ -65,14 +71,14 @@ export class Session implements Dialogue {
 
   open(): Answer | Promise<Answer> {
     const name = this.#host.peerName(this.#client.address);
-    if (name instanceof Promise) return name.then((found) => this.#known(found));
-    return this.#known(name);
+    if (name instanceof Promise) return name.then((found) => this.#named(found));
+    return this.#named(name);
   }
 
   command(line: CommandLine): Answer | Promise<Answer> {
     const { config } = this.#host;
     if (this.#errors.hopeless) return this.#tooManyErrors();
-    if (line.bareNewline && this.#client.bareNewline === "reject") return this.#bareNewline();
+    if (line.bareNewline && this.#client.rules.bareNewline === "reject") return this.#bareNewline();
     const words = commandWords(line.text);
     const first = words[0]?.text ?? "";
     if (first === "") return this.#answer("unknown", bad(REPLY.badSyntax));
@@ -123,7 +129,10 @@ export class Session implements Dialogue {
       this.mail.forget();
       this.#client.helo = helo;
       this.#client.protocol = protocol;
-      const lines = [this.#host.config.myhostname, ...protocol === "ESMTP" ? this.#host.keywords : []];
+      const lines = [
+        this.#host.config.myhostname,
+        ...protocol === "ESMTP" ? this.#host.keywords(this.#client.rules) : [],
+      ];
       return good({ code: 250, status: "", lines, close: false });
     });
   }
@@ -143,25 +152,60 @@ export class Session implements Dialogue {
     return good(REPLY.verify(address));
   }
 
-  #known(name: string): Answer | Promise<Answer> {
-    this.#client.name = name;
-    const mode = this.#host.bareNewline(name, this.#client.address);
-    if (mode instanceof Promise) return mode.then((found) => this.#greet(found));
-    return this.#greet(mode);
+  /** Another client speaks from now on: its session begins anew (XCLIENT_README). */
+  xclient(words: readonly Word[]): Outcome | Promise<Outcome> {
+    if (this.mail.open) return bad(REPLY.transactionInProgress);
+    if (words.length < 2) return bad(REPLY.syntax("XCLIENT attribute=value..."));
+    if (!this.#client.rules.xclient) return bad(REPLY.insufficientAuthorization);
+    const change = parseXclient(words, this.#host.ipv6);
+    if ("refused" in change) return bad(change.refused);
+    this.mail.forget();
+    Object.assign(this.#client, { helo: "", protocol: "SMTP" }, change);
+    const greet = (reply: Reply): Outcome => ({ ...good(reply), uncounted: true });
+    const greeting = this.#withRules(() => this.#greeting());
+    return greeting instanceof Promise ? greeting.then(greet) : greet(greeting);
   }
 
-  #greet(bareNewline: BareNewline): Answer | Promise<Answer> {
-    this.#client.bareNewline = bareNewline;
+  xforward(words: readonly Word[]): Outcome {
+    if (this.mail.open) return bad(REPLY.transactionInProgress);
+    if (words.length < 2) return bad(REPLY.syntax("XFORWARD attribute=value..."));
+    if (!this.#client.rules.xforward) return bad(REPLY.insufficientAuthorization);
+    const change = parseXforward(words, this.mail.forwarded, this.#host.ipv6);
+    if ("refused" in change) return bad(change.refused);
+    this.mail.forwarded = change;
+    return good(REPLY.ok);
+  }
+
+  #named(name: PeerName): Answer | Promise<Answer> {
+    Object.assign(this.#client, name);
+    return this.#withRules(() => this.#greet());
+  }
+
+  /** Finds what holds for the client, then goes on. */
+  #withRules<T>(next: () => T | Promise<T>): T | Promise<T> {
+    const known = (rules: ClientRules): T | Promise<T> => {
+      this.#client.rules = rules;
+      return next();
+    };
+    const rules = this.#host.clientRules(this.#client.name, this.#client.address);
+    return rules instanceof Promise ? rules.then(known) : known(rules);
+  }
+
+  #greet(): Answer | Promise<Answer> {
     this.#logger.info(`connect from ${namaddr(this.#client)}`);
     const refused = this.#host.refuseConnection();
     if (refused !== null) return this.#last(replyText(refused));
-    const greeting: Reply = { code: 220, status: "", lines: [this.#host.config.smtpd_banner], close: false };
-    const answered = (value: Verdict): Answer => {
-      const reply = typeof value === "object" ? value : greeting;
-      return reply.close ? this.#last(replyText(reply)) : { text: replyText(reply), next: "command" };
-    };
+    const answered = (reply: Reply): Answer =>
+      reply.close ? this.#last(replyText(reply)) : { text: replyText(reply), next: "command" };
+    const reply = this.#greeting();
+    return reply instanceof Promise ? reply.then(answered) : answered(reply);
+  }
+
+  #greeting(): Reply | Promise<Reply> {
+    const banner: Reply = { code: 220, status: "", lines: [this.#host.config.smtpd_banner], close: false };
+    const chosen = (value: Verdict): Reply => typeof value === "object" ? value : banner;
     const verdict = this.#host.judge("client", this.mail.facts());
-    return verdict instanceof Promise ? verdict.then(answered) : answered(verdict);
+    return verdict instanceof Promise ? verdict.then(chosen) : chosen(verdict);
   }
 
   #last(text: string): Answer {
@@ -177,11 +221,12 @@ export class Session implements Dialogue {
     const delay = this.#errors.delay;
     // DATA counts when its message is over.
     this.#inData = outcome.next === "data";
-    if (!this.#inData) this.#errors.count(verb, outcome.error, JUNK.has(verb));
+    if (outcome.uncounted === true) this.#errors.countOnly(verb);
+    else if (!this.#inData) this.#errors.count(verb, outcome.error, JUNK.has(verb));
     const text = replyText(outcome.reply);
     if (outcome.reply.close) return { ...this.#last(text), delay };
     if (!this.#inData) return { text, next: "command", delay };
-    return { text, next: "data", delay, lenient: this.#client.bareNewline === "no" };
+    return { text, next: "data", delay, lenient: this.#client.rules.bareNewline === "no" };
   }
 
   #unknown(first: string, line: CommandLine): Answer {

@@ -9,22 +9,22 @@ import type { Envelope } from "../envelope.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { systemCode } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
-import type { Lookup } from "../lookup.ts";
 import type { LookupTable } from "../maps/map.ts";
-import { matchAddress, matchClient, type MatchList, parseMatchList } from "../match-list.ts";
+import { matchAddress, type MatchList, parseMatchList } from "../match-list.ts";
 import type { Committed } from "../queue/store.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
-import type { BareNewline } from "./dialogue.ts";
+import { Clients, withKeywords } from "./clients.ts";
 import { Engine } from "./engine/server.ts";
-import type { MessageSink, SessionHost } from "./host.ts";
-import { PeerNames, UNKNOWN } from "./peer.ts";
+import type { ClientRules, MessageSink, SessionHost } from "./host.ts";
+import { NAMELESS, type PeerName, PeerNames } from "./peer.ts";
 import type { SessionFacts, Verdict } from "./restrictions.ts";
 import { Session } from "./session.ts";
 import { type Stage, Stages } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
+import { XCLIENT_LINE, XFORWARD_LINE } from "./xclient.ts";
 
 export interface SmtpdServices {
   readonly runtime: Runtime;
@@ -49,14 +49,15 @@ export class Smtpd implements SessionHost {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly syntax: SyntaxOptions;
-  readonly keywords: readonly string[];
+  readonly ipv6: boolean;
   readonly noop: ReadonlySet<string>;
   readonly forbidden: ReadonlySet<string>;
   readonly #services: SmtpdServices;
   readonly #stages: Stages;
   readonly #engine: Engine;
   readonly #peers: PeerNames;
-  readonly #bareNewlineExclusions: MatchList;
+  readonly #keywords: readonly string[];
+  readonly #clients: Clients;
   readonly #ownClients: (address: string) => boolean;
   readonly #slots: number[] = [];
   #slotsMade = 0;
@@ -78,14 +79,14 @@ export class Smtpd implements SessionHost {
       myNetworks,
       open: services.openTable,
     });
-    const exclusions = { ...networks, place: "smtpd_forbid_bare_newline_exclusions" };
-    this.#bareNewlineExclusions = parseMatchList(config.smtpd_forbid_bare_newline_exclusions, exclusions);
+    this.#clients = new Clients(config, runtime);
     this.#ownClients = localClients(config, services, myNetworks);
     const discarded = new Set(config.smtpd_discard_ehlo_keywords.map((word) => word.toUpperCase()));
     this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: discarded.has("DSN") };
-    this.keywords = ehloKeywords(config).filter((line) => !discarded.has(line.split(" ")[0] as string));
+    this.#keywords = ehloKeywords(config).filter((line) => !discarded.has(line.split(" ")[0] as string));
     this.noop = upperSet(config.smtpd_noop_commands);
     this.forbidden = upperSet(config.smtpd_forbidden_commands);
+    this.ipv6 = config.inet_protocols.some((name) => name === "all" || name === "ipv6");
     this.#peers = new PeerNames(services.resolver, this.clock);
     this.#engine = new Engine({
       timeout: config.smtpd_timeout,
@@ -131,15 +132,17 @@ export class Smtpd implements SessionHost {
     return this.#stages.at(stage, facts);
   }
 
-  peerName(address: string): string | Promise<string> {
-    return this.config.smtpd_peername_lookup ? this.#peers.of(address) : UNKNOWN;
+  peerName(address: string): PeerName | Promise<PeerName> {
+    return this.config.smtpd_peername_lookup ? this.#peers.of(address) : NAMELESS;
   }
 
-  bareNewline(name: string, address: string): BareNewline | Promise<BareNewline> {
-    const mode = this.config.smtpd_forbid_bare_newline;
-    const judge = ({ kind }: Lookup): BareNewline => kind === "found" ? "no" : mode;
-    const answer = matchClient(this.#bareNewlineExclusions, name, address);
-    return answer instanceof Promise ? answer.then(judge) : judge(answer);
+  clientRules(name: string, address: string): ClientRules | Promise<ClientRules> {
+    return this.#clients.of(name, address);
+  }
+
+  keywords(rules: ClientRules): readonly string[] {
+    const own = [...rules.xclient ? [XCLIENT_LINE] : [], ...rules.xforward ? [XFORWARD_LINE] : []];
+    return own.length === 0 ? this.#keywords : withKeywords(this.#keywords, own);
   }
 
   rewrite(address: string): string {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Resolver } from "../../src/dns/dns.ts";
 import type { Clock } from "../../src/runtime.ts";
-import { PeerNames } from "../../src/smtpd/peer.ts";
+import { type PeerName, PeerNames } from "../../src/smtpd/peer.ts";
 
 interface Zone {
   /** address -> name */
@@ -13,7 +13,12 @@ interface Zone {
 
 function made(
   { names, addresses }: Zone,
-): { of: (address: string) => Promise<string>; pass: (ms: number) => void; asked: string[] } {
+): {
+  of: (address: string) => Promise<string>;
+  full: (address: string) => Promise<PeerName>;
+  pass: (ms: number) => void;
+  asked: string[];
+} {
   let now = 0;
   const asked: string[] = [];
   const resolver = {
@@ -30,7 +35,8 @@ function made(
     },
   } as unknown as Resolver;
   const peers = new PeerNames(resolver, { monotonic: () => now } as Clock);
-  return { of: async (address) => await peers.of(address), pass: (ms) => void (now += ms), asked };
+  const full = async (address: string): Promise<PeerName> => await peers.of(address);
+  return { full, of: async (address) => (await full(address)).name, pass: (ms) => void (now += ms), asked };
 }
 
 test("a name counts when it points back", async () => {
@@ -50,6 +56,17 @@ test("a name counts when it points back", async () => {
   assert.equal(await of("192.0.2.1"), "a.example");
   assert.equal(await of("2001:db8::1"), "six.example");
   for (const unknown of ["192.0.2.2", "192.0.2.3", "192.0.2.4"]) assert.equal(await of(unknown), "unknown");
+});
+
+test("tells a forged name from one that cannot be looked up now, and keeps the reverse name", async () => {
+  const { full } = made({
+    names: { "192.0.2.2": "forged.example", "192.0.2.3": "slow.example" },
+    addresses: { "forged.example": ["198.51.100.1"] },
+  });
+  const shown = async (address: string): Promise<string> => Object.values(await full(address)).join(" ");
+  assert.equal(await shown("192.0.2.2"), "unknown forged forged.example ok");
+  assert.equal(await shown("192.0.2.3"), "unknown temporary slow.example ok");
+  assert.equal(await shown("192.0.2.4"), "unknown permanent unknown permanent");
 });
 
 test("a name that could harm the log is no name", async () => {
