@@ -43,6 +43,8 @@ export interface Envelope {
   readonly ret: "full" | "hdrs" | "";
   /** RFC 3461 ENVID, xtext undone. */
   readonly envid: string;
+  /** transport:nexthop that all recipients go to (content_filter, FILTER); no next hop: that of each address. */
+  readonly filter?: string;
   /** This message is itself a bounce or notice; it must not be bounced again (null sender) nor notified. */
   readonly notice?: "bounce" | "double-bounce" | "postmaster";
 }

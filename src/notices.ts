@@ -3,6 +3,7 @@
  * interface; nothing here can fail.
  */
 
+import type { ContentSource } from "./agent.ts";
 import type { Envelope, QueueId, Recipient } from "./envelope.ts";
 import type { DeliveryResult } from "./status.ts";
 
@@ -12,6 +13,8 @@ export interface NoticeSubject {
   readonly envelope: Envelope;
   /** Content bytes with CRLF line ends. */
   readonly size: number;
+  /** Of a message that is not in the queue. */
+  readonly content?: ContentSource;
 }
 
 /** A recipient with what became of its last delivery. */

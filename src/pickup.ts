@@ -1,17 +1,19 @@
 /**
  * pickup(8): takes what sendmail(1) left in the maildrop folder and hands it to cleanup. A file is complete when it has
- * the execute bit; its owner is the submitter. Format: see maildrop.ts. A file is removed only after its message is
- * durable; one that cannot be understood is moved to corrupt/, one that cannot be taken now stays for the next round.
+ * the execute bit; its owner is the submitter. Format: see maildrop.ts. A file is removed only after its message, or
+ * the notice that it was refused, is durable. One that cannot be understood is moved to corrupt/; one that cannot be
+ * taken now stays for another round.
  */
 
-import type { Cleanup } from "./cleanup/cleanup.ts";
-import { userNumbered } from "./config/passwd.ts";
+import type { Cleanup, CleanupResult } from "./cleanup/cleanup.ts";
 import type { Config } from "./config/config.ts";
-import { NO_CLIENT, plainRecipient, type Recipient } from "./envelope.ts";
+import { userNumbered } from "./config/passwd.ts";
+import { type Envelope, NO_CLIENT, plainRecipient, type Recipient } from "./envelope.ts";
 import { messageOf, systemCode } from "./errors.ts";
 import { mailDate } from "./header.ts";
 import type { Log, Logger } from "./log.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
+import type { Failed, NoticeSubject } from "./notices.ts";
 import type { Committed } from "./queue/store.ts";
 import type { FileStat, Millis, OpenFile, Runtime, Timer } from "./runtime.ts";
 import { rewriteAddress } from "./trivial-rewrite/rewrite.ts";
@@ -21,6 +23,8 @@ export interface PickupServices {
   readonly config: Config;
   readonly cleanup: Cleanup;
   readonly log: Log;
+  /** Refused mail goes back to its sender; durable when it resolves. */
+  readonly giveBack: (message: NoticeSubject, failed: readonly Failed[]) => Promise<void>;
   readonly queued: (committed: Committed) => void;
 }
 
@@ -28,6 +32,8 @@ export interface PickupServices {
 const LOOK_EVERY: Millis = 1_000;
 /** A file without the execute bit that is older than this was left by a sendmail that died. */
 const ABANDONED: Millis = 24 * 3600_000;
+/** After a refusal that may pass (REJECT 4.7.1, a table that cannot answer). */
+const TRIED_AGAIN: Millis = 60_000;
 
 export class Pickup {
   readonly #services: PickupServices;
@@ -37,6 +43,8 @@ export class Pickup {
   #looking: Promise<void> | null = null;
   #again = false;
   #stopped = false;
+  /** Files that were refused for now -> not before that time. */
+  readonly #waiting = new Map<string, Millis>();
 
   constructor(services: PickupServices) {
     this.#services = services;
@@ -76,8 +84,11 @@ export class Pickup {
 
   async #round(): Promise<void> {
     const files = this.#services.runtime.files!;
-    for (const name of await files.list(this.#folder)) {
+    const names = new Set(await files.list(this.#folder));
+    for (const name of this.#waiting.keys()) if (!names.has(name)) this.#waiting.delete(name);
+    for (const name of names) {
       if (this.#stopped) return;
+      if ((this.#waiting.get(name) ?? 0) > this.#services.runtime.clock.monotonic()) continue;
       const path = `${this.#folder}/${name}`;
       try {
         await this.#take(path, name);
@@ -102,8 +113,10 @@ export class Pickup {
       if (opened.inode !== stat.inode) return;
       const dropped = await readDropped(file);
       if (typeof dropped === "string") return await this.#refuse(path, name, dropped);
-      const refused = await this.#queue(file, dropped, stat);
-      if (refused !== null) return await this.#refuse(path, name, refused);
+      if (!await this.#queue(file, dropped, stat)) {
+        this.#waiting.set(name, runtime.clock.monotonic() + TRIED_AGAIN);
+        return;
+      }
     } finally {
       await file.close();
     }
@@ -115,8 +128,8 @@ export class Pickup {
     await this.#services.runtime.files!.rename(path, `${this.#services.config.queue_directory}/corrupt/${name}`);
   }
 
-  /** Why the message cannot be taken, now or ever; null: it is in the queue. */
-  async #queue(file: OpenFile, dropped: Dropped, stat: FileStat): Promise<string | null> {
+  /** True when nothing is left to do for the file: false, its message may be taken later. */
+  async #queue(file: OpenFile, dropped: Dropped, stat: FileStat): Promise<boolean> {
     const { runtime, config, cleanup } = this.#services;
     const { clock } = runtime;
     const arrived = stat.modified;
@@ -126,30 +139,53 @@ export class Pickup {
       const sender = dropped.sender ?? owner?.name ?? `uid${stat.uid}`;
       const rewritten = rewriteAddress(sender, config);
       this.#logger.info(`${message.id}: uid=${stat.uid} from=<${sender}>`);
+      const recipients = this.#recipients(dropped);
+      const checked = !config.receive_override_options.includes("no_header_body_checks");
+      const recipient = recipients.at(-1)?.address ?? "";
       const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
       const fullName = dropped.fullName ?? owner?.fullName.split(",")[0] ?? "";
       message.begin(
-        { sender: rewritten, arrived, complete: true, fullName },
+        { sender: rewritten, arrived, complete: true, fullName, checked, recipient, returned: true },
         `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n` +
           `\tid ${message.id}; ${date}\r\n`,
       );
       for await (const piece of contentPieces(file, dropped)) await message.data(piece);
-      const result = await message.finish({
+      const envelope: Envelope = {
         sender: rewritten,
-        recipients: this.#recipients(dropped),
+        recipients,
         arrived,
         client: NO_CLIENT,
         encoding: dropped.encoding,
         ret: dropped.ret,
         envid: dropped.envid,
-      });
-      if (result.kind !== "queued") return result.reply.lines.join(" ");
-      this.#services.queued(result.committed);
-      return null;
+        ...config.content_filter === "" ? {} : { filter: config.content_filter },
+      };
+      return await this.#done(message.id, envelope, await message.finish(envelope));
     } catch (caught) {
       await message.abort();
       throw caught;
     }
+  }
+
+  async #done(id: string, envelope: Envelope, result: CleanupResult): Promise<boolean> {
+    if (result.kind === "queued") this.#services.queued(result.committed);
+    if (result.kind !== "refused") return true;
+    const { reply, returned } = result;
+    if (reply.code < 500) return false;
+    const outcome = {
+      outcome: "bounced" as const,
+      scope: "message" as const,
+      status: reply.status,
+      reason: reply.lines.join(" ").replace(/^Error: /, ""),
+      remote: null,
+      relay: "none",
+      connectionUse: 0,
+      connectedAt: 0,
+    };
+    const failed = envelope.recipients.map((recipient, index) => ({ waiting: { recipient, index }, result: outcome }));
+    // As in Postfix only the headers go back.
+    await this.#services.giveBack({ id, envelope: { ...envelope, ret: "hdrs" }, ...returned }, failed);
+    return true;
   }
 
   #recipients(dropped: Dropped): readonly Recipient[] {

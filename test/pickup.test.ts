@@ -45,7 +45,8 @@ function drop(name: string, text: string, mode = 0o744): void {
 const names = (place: string): string[] => readdirSync(`${folder}/${place}`).sort();
 
 test("takes complete files, leaves unfinished ones, sets aside what is none", async () => {
-  const main = `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\nhopcount_limit = 5\n`;
+  const main = `queue_directory = ${folder}\nmyhostname = mx.x.example\nmyorigin = x.example\n` +
+    "hopcount_limit = 5\nmessage_size_limit = 20000\n";
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
   const { clock } = runtime;
   let lines = "";
@@ -60,13 +61,30 @@ test("takes complete files, leaves unfinished ones, sets aside what is none", as
   const store = await openQueue("memory:", { runtime });
   const cleanup = new Cleanup({ config, store, log, clock });
   const queued: string[] = [];
-  const pickup = new Pickup({ runtime, config, cleanup, log, queued: ({ entry }) => void queued.push(entry.id) });
+  const back: string[] = [];
+  const pickup = new Pickup({
+    runtime,
+    config,
+    cleanup,
+    log,
+    queued: ({ entry }) => void queued.push(entry.id),
+    giveBack: async ({ id, envelope, size, content }, failed) => {
+      let text = "";
+      for await (const piece of content!.read(id)) text += latin1Decode(piece);
+      for (const { waiting, result } of failed) {
+        back.push(`${waiting.recipient.address} ${result.status} ${result.reason} ${envelope.sender} ${size}`);
+      }
+      assert.match(text, /^Received: by mx/);
+      assert.equal(text.length <= size, true);
+    },
+  });
 
   drop("good", `${PREFACE}Subject: x\n\nbody\n`);
   drop("unfinished", PREFACE, 0o644);
   drop("nonsense", "nonsense\n");
   drop("poison", 'postrider-maildrop 1\n{"recipients":7,"notify":9}\n');
   drop("looped", `${PREFACE}${"Received: from a by b\n".repeat(9)}\nbody\n`);
+  drop("big", `${PREFACE}Subject: big\n\n${"0123456789\n".repeat(3000)}`);
   writeFileSync(`${folder}/secret`, `${PREFACE}secret\n`);
   symlinkSync(`${folder}/secret`, `${folder}/maildrop/link`);
   mkdirSync(`${folder}/maildrop/folder`);
@@ -78,8 +96,14 @@ test("takes complete files, leaves unfinished ones, sets aside what is none", as
   await pickup.stop();
   log.flush();
   assert.deepEqual(names("maildrop"), ["unfinished"], lines);
-  assert.deepEqual(names("corrupt"), ["folder", "link", "looped", "nonsense", "poison"]);
-  assert.match(lines, /warning: maildrop\/looped: Error: too many hops: moved to corrupt/);
+  assert.deepEqual(names("corrupt"), ["folder", "link", "nonsense", "poison"]);
+  assert.deepEqual(back.map((text) => text.replace(/\d+$/, "")).sort(), [
+    "a@b.example 5.3.4 message file too big s@x.example ",
+    "a@b.example 5.4.0 too many hops s@x.example ",
+    "local@x.example 5.3.4 message file too big s@x.example ",
+    "local@x.example 5.4.0 too many hops s@x.example ",
+  ]);
+  assert.match(lines, /warning: [A-Z0-9]+: queue file size limit exceeded/i);
   assert.match(lines, /warning: maildrop\/link: not a regular file: moved to corrupt/);
   assert.ok(existsSync(`${folder}/secret`));
   assert.equal(queued.length, 1);

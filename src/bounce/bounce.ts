@@ -149,9 +149,10 @@ export class Bounce implements Notices {
     const out = cleanup.open();
     const sender = postmaster ? this.#postmaster.sender : "";
     try {
-      out.begin({ sender, arrived: at, complete: true }, text.received(out.id));
+      const checked = config.internal_mail_filter_classes.includes("bounce");
+      out.begin({ sender, arrived: at, complete: true, checked, recipient: to.address }, text.received(out.id));
       await out.data(latin1Encode(text.before()));
-      for await (const piece of originalOf(content, message.id, headersOnly)) {
+      for await (const piece of originalOf(message.content ?? content, message.id, headersOnly)) {
         const wait = out.data(piece);
         if (wait !== null) await wait;
       }
@@ -170,8 +171,9 @@ export class Bounce implements Notices {
       envid: "",
       notice: !postmaster ? "bounce" : message.envelope.sender === "" ? "double-bounce" : "postmaster",
     });
-    if (result.kind !== "queued") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines.join(" ")}`);
+    if (result.kind === "refused") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines.join(" ")}`);
     this.#logger.info(`${message.id}: ${order.name}: ${out.id}`);
+    if (result.kind === "discarded") return;
     this.#services.queued(result.committed);
   }
 }

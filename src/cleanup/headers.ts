@@ -14,8 +14,6 @@ const NOTHING = new Uint8Array(0);
 
 export interface HeaderOptions {
   readonly sizeLimit: number;
-  /** Lower case. */
-  readonly drop: ReadonlySet<string>;
 }
 
 export interface HeaderSink {
@@ -30,21 +28,51 @@ const WANTED = new Set(
     .concat("cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-sender", "resent-reply-to"),
 );
 
+/** What is known of a message by its headers. */
+export class SeenHeaders {
+  readonly #drop: ReadonlySet<string>;
+  received = 0;
+  messageId: string | null = null;
+  /** Content-Transfer-Encoding says so (detect_8bit_encoding_header). */
+  is8bit = false;
+  /** Lower-case names of the known headers that were seen. */
+  readonly names: Set<string> = new Set();
+
+  constructor(drop: ReadonlySet<string>) {
+    this.#drop = drop;
+  }
+
+  /** A header of the message itself; `name` in lower case. True when the header is to be dropped. */
+  note(name: string, bytes: Uint8Array, start: number, end: number): boolean {
+    if (WANTED.has(name)) {
+      this.names.add(name);
+      if (name === "received") this.received++;
+      else if (name === "message-id" && this.messageId === null) this.messageId = headerValue(bytes, start, end);
+    }
+    return this.#drop.has(name);
+  }
+
+  /** A header of the message or of a part. */
+  noteEncoding(name: string, bytes: Uint8Array, start: number, end: number): void {
+    if (name !== "content-transfer-encoding") return;
+    const value = headerValue(bytes, start, end).toLowerCase();
+    if (value === "8bit" || value === "binary") this.is8bit = true;
+  }
+}
+
 export class HeaderBlock {
   readonly #options: HeaderOptions;
   readonly #sink: HeaderSink;
+  readonly #seen: SeenHeaders;
   #held: Uint8Array = NOTHING;
   #first = true;
   /** The rest of an overlong header is passed over. */
   #skipping = false;
-  received = 0;
-  messageId: string | null = null;
-  /** Lower-case names of the known headers that were seen. */
-  readonly seen: Set<string> = new Set();
 
-  constructor(options: HeaderOptions, sink: HeaderSink) {
+  constructor(options: HeaderOptions, sink: HeaderSink, seen: SeenHeaders) {
     this.#options = options;
     this.#sink = sink;
+    this.#seen = seen;
   }
 
   /** True once the body has begun: further pieces need not come here. */
@@ -136,12 +164,8 @@ export class HeaderBlock {
     const length = headerNameLength(bytes, start, end);
     if (length > 32) return false;
     const name = latin1Decode(bytes, start, start + length).toLowerCase();
-    if (WANTED.has(name)) {
-      this.seen.add(name);
-      if (name === "received") this.received++;
-      else if (name === "message-id" && this.messageId === null) this.messageId = headerValue(bytes, start, end);
-    }
-    return this.#options.drop.has(name);
+    this.#seen.noteEncoding(name, bytes, start, end);
+    return this.#seen.note(name, bytes, start, end);
   }
 
   #beginBody(bytes: Uint8Array, start: number, needsSeparator: boolean): void {

@@ -5,7 +5,7 @@
 
 import { messageOf, systemCode, systemWords } from "../errors.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
-import type { Files } from "../runtime.ts";
+import type { Files, Runtime } from "../runtime.ts";
 import type { ValueRead } from "./text.ts";
 
 export function filesValue(files: Files, value: string): ValueRead {
@@ -22,6 +22,11 @@ export function filesValue(files: Files, value: string): ValueRead {
     }
   }
   return { value: btoa(contents.join("\n")) };
+}
+
+/** The value itself, or the content of the files that it names where values are names of files. */
+export function namedValue(value: string, options: { readonly files?: boolean }, runtime: Runtime): ValueRead {
+  return options.files === true && runtime.files !== null ? filesValue(runtime.files, value) : { value };
 }
 
 /** Null: not base64. */

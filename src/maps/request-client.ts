@@ -24,6 +24,8 @@ export interface RequestOptions {
   readonly maxIdle: Millis;
   readonly maxAge: Millis;
   readonly frame: (received: string) => Framing;
+  /** Requests over one connection; 0 or none: no limit. */
+  readonly requestLimit?: number;
 }
 
 const CONNECTIONS = 10;
@@ -39,6 +41,7 @@ class Line {
   #text = "";
   #timer: Timer | null = null;
   #opened = false;
+  #requests = 0;
   dead = false;
 
   constructor(runtime: Runtime, options: RequestOptions) {
@@ -54,10 +57,13 @@ class Line {
   }
 
   get old(): boolean {
-    return this.#runtime.clock.monotonic() - this.#made >= this.#options.maxAge;
+    const { maxAge, requestLimit = 0 } = this.#options;
+    const full = requestLimit > 0 && this.#requests >= requestLimit;
+    return full || this.#runtime.clock.monotonic() - this.#made >= maxAge;
   }
 
   ask(request: Uint8Array): Promise<Answered> {
+    this.#requests++;
     this.#timer?.cancel();
     this.#timer = this.#runtime.clock.after(this.#options.timeout, () => this.#over("time", "time limit exceeded"));
     this.#text = "";
@@ -144,6 +150,10 @@ export class RequestClient {
   async #over(line: Line, request: Uint8Array): Promise<Answered> {
     const answered = await line.ask(request);
     if (answered.kind !== "reply" || line.dead) return answered;
+    if (line.old) {
+      line.close();
+      return answered;
+    }
     line.rest();
     this.#idle.push(line);
     return answered;

@@ -201,7 +201,7 @@ export const qmgr = {
   default_filter_nexthop: {
     kind: "string",
     default: "",
-    ready: false,
+    ready: true,
     doc: "Next hop of a content filter that names none.",
   },
   transport_destination_concurrency_limit: {

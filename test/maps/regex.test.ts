@@ -1,13 +1,14 @@
 /**
  * The matcher of regexp: and pcre: tables against the runtime's own regular expressions, where both mean the same.
- * Seen to fail when broken on purpose: leftmost-first order in the submatches (Split turned round in walk.ts),
- * a byte class merged with its neighbour, a flush that keeps the former start state, the step limit taken away.
+ * Seen to fail when broken on purpose: choices of the backtracker turned round; byte classes of some sets left out; a
+ * start state that outlives the forgetting of states; states without a bound; texts that end inside others forgotten;
+ * the step limit a hundred times higher.
  */
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { OPTION, PatternEngine } from "../../src/maps/pattern-engine.ts";
-import { chanceOf, type Chance } from "../system/pattern-tables.ts";
+import { type Chance, chanceOf } from "../system/pattern-tables.ts";
 
 interface Made {
   readonly text: string;
@@ -32,7 +33,9 @@ function patternsOf(size: number, known = new Map<number, readonly Made[]>()): r
   const former = known.get(size);
   if (former !== undefined) return former;
   const made: Made[] = [];
-  if (size === 1) made.push(plain("a", false), plain("b", false), plain(".", false), plain("^", true), plain("$", true));
+  if (size === 1) {
+    made.push(plain("a", false), plain("b", false), plain(".", false), plain("^", true), plain("$", true));
+  }
   if (size > 1) {
     for (const inner of patternsOf(size - 1, known)) {
       made.push({ ...inner, text: `(${inner.text})`, groups: inner.groups + 1, isGroup: true });
@@ -132,7 +135,8 @@ function randomPattern(chance: Chance, depth: number): string {
     }
     const inner = randomPattern(chance, depth - 1);
     if (kind < 8) return `(?:${inner})${repeat()}`;
-    return ["(?=", "(?!", "(?<=a|b", "(?<!b|c"][kind === 8 ? chance(2) : 2 + chance(2)]! + (kind === 8 ? `${inner})` : ")");
+    return ["(?=", "(?!", "(?<=a|b", "(?<!b|c"][kind === 8 ? chance(2) : 2 + chance(2)]! +
+      (kind === 8 ? `${inner})` : ")");
   };
   const branch = (): string => Array.from({ length: 1 + chance(3) }, atom).join("");
   return Array.from({ length: chance(4) === 0 ? 2 : 1 }, branch).join("|");
@@ -159,9 +163,10 @@ const LIMITED = [
   { pattern: "(.*)*x", key: "a".repeat(20_000), limited: false },
   { pattern: "^(a?){30}a{30}$", key: "a".repeat(29), limited: false },
   { pattern: "(x+x+)+y", key: "x".repeat(20_000), limited: false },
-  { pattern: "(a*)*\\1b", key: "a".repeat(20_000), limited: true },
+  { pattern: "(a*)*\\1b", key: "a".repeat(20_000), limited: false },
+  { pattern: "(a*)*\\1b", key: "a".repeat(20_000) + "cb", limited: true },
   { pattern: "(?=(a+)+$)a", key: "a".repeat(20_000) + "c", limited: true },
-  { pattern: "(?>a|b)*(a|a)*(?=c)d", key: "a".repeat(20_000), limited: true },
+  { pattern: "(?>a|b)*(a|a)*(?=c)d", key: "a".repeat(20_000) + "xd", limited: true },
 ];
 
 it("takes a bounded time for patterns that explode elsewhere, and says so where it gives a match up", () => {
@@ -188,22 +193,48 @@ it("finds groups in long keys in a bounded time", () => {
   }
 });
 
-it("keeps its memory bounded when the states of its automaton never end", () => {
+it("stays right within a small memory when the states of its automata never end", () => {
   const chance = chanceOf(7);
-  const patterns = Array.from({ length: 40 }, (_, at) => `[ab]*a[ab]{${8 + at % 8}}c${at}`);
+  // To know what is so many places back, an automaton needs thousands of states.
+  const patterns = Array.from({ length: 6 }, (_, at) => `a[ab]{${14 - at}}[cd]`);
+  const known = patterns.map((text) => new RegExp(text));
   const engine = engineOf(patterns, 0);
-  for (let turn = 0; turn < 60; turn++) {
-    engine.find(Array.from({ length: 300 }, () => "ab"[chance(2)]!).join(""));
+  const before = engine.memory();
+  engine.limitStates(1 << 18);
+  for (let turn = 0; turn < 300; turn++) {
+    const letter = (): string => chance(14) === 0 ? "dc"[chance(2)]! : "ab"[chance(2)]!;
+    const key = Array.from({ length: turn % 2 === 0 ? 200 : 12 }, letter).join("");
+    assert.equal(engine.find(key), known.findIndex((pattern) => pattern.test(key)), key);
   }
-  assert.equal(engine.find(`a${"b".repeat(8)}c0`), 0);
-  assert.ok(engine.memory() < 48 << 20, `${engine.memory() >> 20} MB`);
+  assert.ok(engine.memory() - before < 400 << 10, `${(engine.memory() - before) >> 10} KB`);
+});
+
+it("finds texts that overlap each other", () => {
+  const chance = chanceOf(8);
+  const letters = (length: number): string => Array.from({ length }, () => "ab"[chance(2)]!).join("");
+  for (let round = 0; round < 30; round++) {
+    const texts = Array.from({ length: 5 }, () => letters(3 + chance(5)));
+    // A plain text, and a text that gates a machine or the backtracker.
+    const patterns = texts.map((text, at) => ["", "(?:a|b$)?", "(?!bb)"][at % 3]! + text);
+    const known = patterns.map((text) => new RegExp(text, "i"));
+    const engine = engineOf(patterns, OPTION.caseless);
+    for (let turn = 0; turn < 40; turn++) {
+      const key = letters(chance(14)).replaceAll("bab", "bAb");
+      assert.equal(
+        engine.find(key),
+        known.findIndex((pattern) => pattern.test(key)),
+        `${patterns.join(" ")} on ${key}`,
+      );
+    }
+  }
 });
 
 it("never traps on random bytes as patterns and keys", () => {
   const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
   const chance = chanceOf(seed);
   const bytes = "()[]{}|*+?.^$\\-:=!<>abcdwsnAZ019,PRQEgk'&#x \xff";
-  const random = (length: number): string => Array.from({ length: chance(length) }, () => bytes[chance(bytes.length)]!).join("");
+  const random = (length: number): string =>
+    Array.from({ length: chance(length) }, () => bytes[chance(bytes.length)]!).join("");
   for (let round = 0; round < 40; round++) {
     const engine = new PatternEngine();
     for (let turn = 0; turn < 60; turn++) {

@@ -35,7 +35,12 @@ const VALUES: readonly (readonly [type: "regexp" | "pcre", text: string, key: st
   ["regexp", "/a/!/b/ not b", "ac", "not b"],
   ["regexp", "/a/!/b/ not b", "ab", null],
   ["regexp", "/(a|ab)(c|bcd)(d*)/ $1.$2.$3", "abcd", "a.bcd."],
-  ["regexp", "/^(.*)-outgoing@(.*)$/ 550 Use ${1}@$(2) instead", "list-outgoing@example.org", "550 Use list@example.org instead"],
+  [
+    "regexp",
+    "/^(.*)-outgoing@(.*)$/ 550 Use ${1}@$(2) instead",
+    "list-outgoing@example.org",
+    "550 Use list@example.org instead",
+  ],
   ["pcre", "/^(?<name>\\w+)@(?!my\\.domain$)/ $1", "friend@other.example", "friend"],
   ["pcre", "/^(?<name>\\w+)@(?!my\\.domain$)/ $1", "friend@my.domain", null],
   ["pcre", "/(a)|(b)/ <$1$2> $$1", "b", "<b> $1"],
@@ -77,7 +82,12 @@ const FAULTS: readonly (readonly [type: "regexp" | "pcre", text: string, ...warn
   ["pcre", "!", "pcre map /t, line 1: no regexp: skipping this rule"],
   ["pcre", "any x", "pcre map /t, line 1: ignoring unrecognized request"],
   ["pcre", "endif", "pcre map /t, line 1: ignoring ENDIF without matching IF"],
-  ["pcre", "if /a/\nif /b/", "pcre map /t, line 2: IF has no matching ENDIF", "pcre map /t, line 1: IF has no matching ENDIF"],
+  [
+    "pcre",
+    "if /a/\nif /b/",
+    "pcre map /t, line 2: IF has no matching ENDIF",
+    "pcre map /t, line 1: IF has no matching ENDIF",
+  ],
   ["pcre", "!/(a)/ $1", "pcre map /t, line 1: $number found in negative match replacement text: skipping this rule"],
   ["pcre", "/(a)/ $2", 'pcre map /t, line 1: out of range replacement index "2": skipping this rule'],
   [
@@ -111,7 +121,7 @@ it("leaves out rules that it cannot use, in Postfix's words", () => {
 
 it("says that a match was given up and goes on with the next rule", () => {
   const { table, warned } = opened("pcre", "/(a*)*\\1b/ one\n/^a/ two\n");
-  assert.equal(answer(table, "a".repeat(5000)), "two");
+  assert.equal(answer(table, `${"a".repeat(5000)}cb`), "two");
   assert.deepEqual(warned, ["pcre map /t, line 1: match limit exceeded"]);
 });
 

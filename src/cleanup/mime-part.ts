@@ -1,0 +1,51 @@
+/**
+ * What the parts of a message are, as mime.ts tells them: plain data.
+ */
+
+export type HeaderPlace = "primary" | "mime" | "nested";
+
+export type MimeError = keyof typeof MIME_ERRORS;
+
+/** The most serious first. */
+export const MIME_ERRORS = {
+  nesting: "MIME nesting exceeds safety limit",
+  header8bit: "improper use of 8-bit data in message header",
+  body8bit: "improper use of 8-bit data in message body",
+  domain: "invalid message/* or multipart/* encoding domain",
+} as const;
+
+export interface Fault {
+  readonly error: MimeError;
+  /** What is wrong, its first 100 characters. */
+  readonly text: string;
+}
+
+export interface LogicalHeader {
+  /** In the block; its last CRLF is before `end`. */
+  readonly start: number;
+  readonly end: number;
+  /** Headers about MIME are "mime" wherever they stand. */
+  readonly place: HeaderPlace;
+  readonly faults: readonly Fault[];
+}
+
+export type Part =
+  | { readonly kind: "headers"; readonly block: Uint8Array; readonly headers: readonly LogicalHeader[] }
+  /** The headers of the message are over. */
+  | { readonly kind: "headers end" }
+  /** Whole records: lines, or pieces of `lineLimit` bytes of a longer line. `inLimit`: within bodyLimit. */
+  | { readonly kind: "body"; readonly bytes: Uint8Array; readonly inLimit: boolean }
+  | { readonly kind: "fault"; readonly fault: Fault };
+
+export interface MimeOptions {
+  /** line_length_limit, header_size_limit, mime_boundary_length_limit, mime_nesting_limit */
+  readonly lineLimit: number;
+  readonly headerLimit: number;
+  readonly boundaryLimit: number;
+  readonly nestingLimit: number;
+  /** Only the headers of the message are told from its body (disable_mime_input_processing). */
+  readonly flat: boolean;
+  /** Body bytes of each part that are wanted record by record. */
+  readonly bodyLimit: number;
+  readonly report: ReadonlySet<MimeError>;
+}
