@@ -42,6 +42,11 @@ export function isEmptyLine(bytes: Uint8Array, start: number, end: number): bool
 
 const DAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/** A header as tables see it: lines joined by "\n", without the last line end. */
+export function headerText(block: Uint8Array, start: number, end: number): string {
+  return latin1Decode(block, start, end).replaceAll("\r\n", "\n");
+}
+
 const two = (number: number): string => String(number).padStart(2, "0");
 
 /** RFC 5322 §3.3 date as Postfix writes it: "Sun, 22 Nov 2026 17:00:00 +0100 (CET)". */

@@ -6,14 +6,14 @@
  * Never fails; what stands against the message is in `actions` and `mimeErrors`.
  */
 
-import { headerNameLength } from "../header.ts";
+import { headerNameLength, headerText } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import type { Actions, Edit } from "./actions.ts";
 import type { CheckName, Checks, Found, Place } from "./checks.ts";
 import type { HeaderSink, SeenHeaders } from "./headers.ts";
-import { headerText, MimeScanner } from "./mime.ts";
+import { MimeScanner } from "./mime.ts";
 import type { Fault, HeaderPlace, LogicalHeader, MimeError, MimeOptions, Part } from "./mime-part.ts";
 import { MIME_ERRORS } from "./mime-part.ts";
 
@@ -126,6 +126,9 @@ export class CheckedContent {
         return null;
       case "body":
         return this.#body(part.bytes, part.inLimit);
+      case "entity":
+      case "boundary":
+        return null;
     }
   }
 

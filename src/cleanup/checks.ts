@@ -5,11 +5,11 @@
  */
 
 import { latin1Decode } from "../latin1.ts";
+import { headerText } from "../header.ts";
 import type { Lookup } from "../lookup.ts";
 import { NONE } from "../lookup.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { isPatternTable, type PatternMatch, type PatternTable } from "../maps/regexp.ts";
-import { headerText } from "./mime.ts";
 
 export type CheckName = "header_checks" | "mime_header_checks" | "nested_header_checks" | "body_checks";
 

@@ -2,6 +2,8 @@
  * What the parts of a message are, as mime.ts tells them: plain data.
  */
 
+import type { ContentKind, Encoding } from "./content-type.ts";
+
 export type HeaderPlace = "primary" | "mime" | "nested";
 
 export type MimeError = keyof typeof MIME_ERRORS;
@@ -35,7 +37,11 @@ export type Part =
   | { readonly kind: "headers end" }
   /** Whole records: lines, or pieces of `lineLimit` bytes of a longer line. `inLimit`: within bodyLimit. */
   | { readonly kind: "body"; readonly bytes: Uint8Array; readonly inLimit: boolean }
-  | { readonly kind: "fault"; readonly fault: Fault };
+  | { readonly kind: "fault"; readonly fault: Fault }
+  /** With `entities`: the headers of the message, of a part or of an enclosed message are over. */
+  | { readonly kind: "entity"; readonly content: ContentKind; readonly encoding: Encoding }
+  /** With `entities`: the line that comes is a boundary. */
+  | { readonly kind: "boundary" };
 
 export interface MimeOptions {
   /** line_length_limit, header_size_limit, mime_boundary_length_limit, mime_nesting_limit */
@@ -48,4 +54,6 @@ export interface MimeOptions {
   /** Body bytes of each part that are wanted record by record. */
   readonly bodyLimit: number;
   readonly report: ReadonlySet<MimeError>;
+  /** Where entities begin and end is told too. */
+  readonly entities?: true;
 }

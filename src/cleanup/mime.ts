@@ -8,7 +8,7 @@
  * Time: linear, times the boundaries for lines that begin with "--". Never fails.
  */
 
-import { headerNameLength } from "../header.ts";
+import { headerNameLength, headerText } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
 import { contentType, domainOf, type Encoding, transferEncoding } from "./content-type.ts";
 import type { Fault, HeaderPlace, LogicalHeader, MimeError, MimeOptions, Part } from "./mime-part.ts";
@@ -202,6 +202,10 @@ export class MimeScanner {
       (sums === null || sums[text.length] === sum) && line.startsWith(text)
     );
     if (at < 0) return;
+    if (this.#options.entities === true) {
+      this.#flushBody();
+      this.#give({ kind: "boundary" });
+    }
     const { text, digest } = this.#stack[at] as Boundary;
     this.#stack.length = at + 1;
     this.#encoding = "7bit";
@@ -324,8 +328,9 @@ export class MimeScanner {
     if (this.#state === "primary") this.#give({ kind: "headers end" });
     this.#state = "body";
     this.#bodyOffset = 0;
-    if (!this.#wants("domain")) return;
     const { kind, subtype } = this.#entity;
+    if (this.#options.entities === true) this.#give({ kind: "entity", content: kind, encoding: this.#encoding });
+    if (!this.#wants("domain")) return;
     const domain = domainOf(this.#encoding);
     const wrong = kind === "message" && (subtype === "partial" || subtype === "external-body")
       ? domain !== "7bit"
@@ -375,11 +380,6 @@ export class MimeScanner {
     this.#run = null;
     this.#give({ kind: "body", bytes: run.bytes.subarray(run.start, run.end), inLimit: run.inLimit });
   }
-}
-
-/** A header as tables see it: lines joined by "\n", without the last line end. */
-export function headerText(block: Uint8Array, start: number, end: number): string {
-  return latin1Decode(block, start, end).replaceAll("\r\n", "\n");
 }
 
 /** A sum of each prefix of the text, up to that length. */

@@ -197,7 +197,12 @@ export const cleanup = {
     default: "envelope_sender, envelope_recipient, header_sender, header_recipient",
     ready: false,
   },
-  disable_mime_output_conversion: { kind: "boolean", default: "no", ready: false },
+  disable_mime_output_conversion: {
+    kind: "boolean",
+    default: "no",
+    ready: true,
+    doc: "8-bit content goes as it is to servers that do not announce 8BITMIME, instead of as quoted-printable.",
+  },
   enable_original_recipient: { kind: "boolean", default: "yes", ready: false },
   force_mime_input_conversion: { kind: "boolean", default: "no", ready: false },
   full_name_encoding_charset: { kind: "string", default: "utf-8", ready: false },

@@ -44,6 +44,9 @@ export type SmtpParameters = Pick<
   | "smtp_connection_reuse_time_limit"
   | "smtp_connection_reuse_count_limit"
   | "disable_dns_lookups"
+  | "disable_mime_output_conversion"
+  | "mime_nesting_limit"
+  | "mime_boundary_length_limit"
   | "ignore_mx_lookup_error"
   | "inet_interfaces"
   | "inet_protocols"
@@ -88,6 +91,9 @@ const DEFAULTS: SmtpParameters = {
   smtp_connection_cache_time_limit: 2_000,
   smtp_connection_reuse_time_limit: 300_000,
   smtp_connection_reuse_count_limit: 0,
+  disable_mime_output_conversion: false,
+  mime_nesting_limit: 100,
+  mime_boundary_length_limit: 2048,
   disable_dns_lookups: false,
   ignore_mx_lookup_error: false,
   inet_interfaces: ["all"],

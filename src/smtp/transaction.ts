@@ -13,6 +13,7 @@ import type { Millis } from "../runtime.ts";
 import type { CommandLine, Extensions } from "./commands.ts";
 import { commandLine, mailCommand, rcptCommand } from "./commands.ts";
 import { ContentEncoder, encodeContent } from "./content.ts";
+import { downgraded } from "./downgrade.ts";
 import type { Protocol, SmtpParameters } from "./parameters.ts";
 import type { Response } from "./response.ts";
 import type { Delivery, Peer, Trouble } from "./trouble.ts";
@@ -316,6 +317,11 @@ export class Transaction {
     const { parameters, content, protocol } = this.#line;
     const { queueId } = this.#delivery.request;
     const pieces = content.pieces(queueId);
+    if (this.#downgrades()) {
+      this.#to("body", parameters.smtp_data_xfer_timeout);
+      void this.#stream(downgraded(pieces ?? content.read(queueId), parameters));
+      return;
+    }
     let size = 0;
     if (pieces !== null) { for (const piece of pieces) size += piece.length; }
     if (pieces === null || size > ONE_WRITE_LIMIT) {
@@ -330,6 +336,13 @@ export class Transaction {
     this.#allWritten = true;
     if (this.#line.write(encoded.bytes)) this.#to("dot", parameters.smtp_data_done_timeout);
     else this.#to("body", parameters.smtp_data_xfer_timeout);
+  }
+
+  /** 8-bit content for a server that takes none (RFC 6152 §3). */
+  #downgrades(): boolean {
+    const { extensions, parameters } = this.#line;
+    const { encoding } = this.#delivery.request.envelope;
+    return encoding === "8bit" && !extensions.eightBitMime && !parameters.disable_mime_output_conversion;
   }
 
   /** Content in chunks, none before the one before has left: memory stays bounded however slow the server is. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { simpleParser } from "mailparser";
-import { headerText, MimeScanner } from "../../src/cleanup/mime.ts";
+import { MimeScanner } from "../../src/cleanup/mime.ts";
+import { headerText } from "../../src/header.ts";
 import { MIME_ERRORS, type MimeError, type MimeOptions, type Part } from "../../src/cleanup/mime-part.ts";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
 
@@ -43,6 +44,8 @@ function scanned(text: string, options: Partial<MimeOptions> = {}, cuts: readonl
     flush();
     if (part.kind === "headers end") out.push("end");
     else if (part.kind === "fault") out.push(`${part.fault.error}|${part.fault.text}`);
+    else if (part.kind === "entity") out.push(`entity|${part.content} ${part.encoding}`);
+    else if (part.kind === "boundary") out.push("boundary");
     else {
       for (const { start, end, place, faults } of part.headers) {
         for (const fault of faults) out.push(`${fault.error}|${fault.text}`);
@@ -58,6 +61,12 @@ const MULTI = "Content-Type: multipart/mixed; boundary=b";
 const lines = (...all: readonly string[]): string => all.map((line) => `${line}\r\n`).join("");
 
 describe("the parts of a message", () => {
+  it("tells where entities begin and end, if asked to", () => {
+    const text = lines(MULTI, "", "--b", "Content-Transfer-Encoding: 8bit", "", "x", "--b--");
+    const told = scanned(text, { entities: true }).filter((line) => /^(entity|boundary)/.test(line));
+    assert.deepEqual(told, ["entity|multipart 7bit", "boundary", "entity|text 8bit", "boundary"]);
+  });
+
   const rows: readonly (readonly [string, string, readonly string[], Partial<MimeOptions>?])[] = [
     ["headers and body", lines("A: 1", "B : 2", "", "x"), ["primary|A: 1", "primary|B: 2", "end", "body|\r\nx\r\n"]],
     ["nothing", "", ["end"]],
