@@ -10,6 +10,7 @@ import { NONE } from "../lookup.ts";
 import type { Runtime } from "../runtime.ts";
 import { cidrTable } from "./cidr.ts";
 import { environTable } from "./environ.ts";
+import { namedValue } from "./files-value.ts";
 import { hashTable } from "./hash.ts";
 import { inlineEntries } from "./inline.ts";
 import { pipemapTable } from "./pipemap.ts";
@@ -72,26 +73,37 @@ export type TableType = (rest: string, context: TableContext) => LookupTable;
 /** A name without a type is of this one (default_database_type). */
 const DEFAULT_TYPE = "hash";
 
-/** A table in memory. Keys are looked up in lower case. */
-export function tableOf(name: string, entries: ReadonlyMap<string, string>): LookupTable {
-  return { name, pattern: false, get: (key) => answerOf(entries, key), entries: () => entries };
+/** A table in memory. Keys are looked up in lower case unless `fold` is false. */
+export function tableOf(name: string, entries: ReadonlyMap<string, string>, fold = true): LookupTable {
+  return {
+    name,
+    pattern: false,
+    get: (key) => answerOf(entries, fold ? key.toLowerCase() : key),
+    entries: () => entries,
+  };
 }
 
 function answerOf(entries: ReadonlyMap<string, string>, key: string): Lookup {
-  const value = entries.get(key.toLowerCase());
+  const value = entries.get(key);
   return value === undefined ? NONE : { kind: "found", value };
 }
 
-const staticTable: TableType = (rest, { name, fault }) => {
-  const read = staticValue(rest);
+const staticTable: TableType = (rest, { name, fault, options, runtime }) => {
+  const given = staticValue(rest);
+  if ("fault" in given) return fault(given.fault);
+  const read = namedValue(given.value, options, runtime);
   if ("fault" in read) return fault(read.fault);
   const answer: Lookup = { kind: "found", value: read.value };
   return { name, pattern: false, get: () => answer };
 };
 
-const inlineTable: TableType = (rest, { name, fault }) => {
-  const read = inlineEntries(rest);
-  return "fault" in read ? fault(read.fault) : tableOf(name, read.entries);
+const inlineTable: TableType = (rest, { name, fault, options, runtime }) => {
+  const files = options.files === true;
+  const read = inlineEntries(rest, {
+    fold: options.fold !== false,
+    ...files ? { valueFrom: (value: string) => namedValue(value, options, runtime) } : {},
+  });
+  return "fault" in read ? fault(read.fault) : tableOf(name, read.entries, options.fold !== false);
 };
 
 const failTable: TableType = (_rest, { name }) => {

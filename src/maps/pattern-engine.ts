@@ -10,6 +10,7 @@ import { instanceOf } from "./wasm.ts";
 interface Module {
   input(size: number): number;
   memoryUsed(): number;
+  limitStates(bytes: number): void;
   parse(length: number, options: number): number;
   parseOffset(): number;
   parsedGroups(): number;
@@ -117,6 +118,11 @@ export class PatternEngine {
       rule: this.#module.limitRule(2 * index),
       outcome: this.#module.limitOutcome(2 * index),
     }));
+  }
+
+  /** How many bytes the states of automata may take before they are forgotten and made again; 256 KiB at least. */
+  limitStates(bytes: number): void {
+    this.#module.limitStates(bytes);
   }
 
   /** Bytes of memory in use. */

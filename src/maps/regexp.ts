@@ -31,7 +31,7 @@ export interface PatternMatch {
 export interface PatternTable extends LookupTable {
   /** As access tables ask: a key that is not UTF-8 is not found, with a warning. */
   get(key: string): Lookup;
-  /** As header_checks and body_checks ask: any bytes. */
+  /** As header_checks and body_checks ask, with whatever bytes. */
   find(key: string): Lookup;
   /**
    * The headers of a raw block (lines end in CRLF or LF) that match, in order. The key of a header is its lines joined
