@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { latin1Encode } from "../../../src/latin1.ts";
 import { PatternEngine } from "../../../src/maps/pattern-engine.ts";
 import { readRules } from "../../../src/maps/pattern-rules.ts";
+import { nativeFigures } from "./native.ts";
 import { corpus } from "../../corpus.ts";
 
 const RULES = "/usr/share/spamassassin";
@@ -131,9 +132,13 @@ const start = performance.now();
 let count = 0;
 for (const key of keys) if (native.some((pattern) => pattern.test(key))) count++;
 console.log(`the same by RegExp in sequence: ${perHeader(performance.now() - start)}; ${count} matches`);
+nativeFigures(checks, keys);
 const sample = keys.toSorted().filter((_, at) => at % 1000 === 0);
 const spam = existsSync(RULES) ? spamAssassin(1000, sample) : null;
-if (spam !== null) bench("1000 SpamAssassin rules", spam);
+if (spam !== null) {
+  bench("1000 SpamAssassin rules", spam);
+  nativeFigures(spam, keys);
+}
 bench("10,000 header_checks rules", headerChecks(10_000));
 slowest("100 rules", checks);
 if (spam !== null) slowest("1000 SpamAssassin rules", spam);
