@@ -8,9 +8,19 @@ import ipaddr from "ipaddr.js";
 export function addressBytes(text: string): Uint8Array | null {
   const v4 = ipv4Bytes(text);
   if (v4 !== null) return v4;
-  if (!text.includes(":") || !ipaddr.IPv6.isValid(text) || text.includes("%")) return null;
-  const bytes = Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
+  const groups = withoutDots(text);
+  if (!groups.includes(":") || !ipaddr.IPv6.isValid(groups) || groups.includes("%")) return null;
+  const bytes = Uint8Array.from(ipaddr.IPv6.parse(groups).toByteArray());
   return isMapped(bytes) ? bytes.slice(12) : bytes;
+}
+
+/** "::1.2.3.4" as "::102:304": ipaddr.js would take it for ::ffff:1.2.3.4, another address. */
+function withoutDots(text: string): string {
+  const found = /^(.*:)([0-9.]+)$/.exec(text);
+  const bytes = found === null ? null : ipv4Bytes(found[2] as string);
+  if (found === null || bytes === null) return text;
+  const [a = 0, b = 0, c = 0, d = 0] = bytes;
+  return `${found[1]}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
 
 /** True for ::ffff:0:0/96. */

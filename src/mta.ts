@@ -7,9 +7,11 @@
 import type { ContentSource, DeliveryAgent } from "./agent.ts";
 import { Bounce } from "./bounce/bounce.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
+import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
 import { Resolver } from "./dns/dns.ts";
 import { ConfigError, messageOf, systemCode, systemWords } from "./errors.ts";
+import { plainRecipient } from "./envelope.ts";
 import { discardAgent, errorAgent, retryAgent } from "./error.ts";
 import { latin1Decode } from "./latin1.ts";
 import { listenAddresses } from "./listen.ts";
@@ -17,16 +19,22 @@ import { LocalAgent } from "./local/local.ts";
 import type { Log } from "./log.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
+import type { Failed, NoticeSubject } from "./notices.ts";
 import { parseFeedback } from "./qmgr/destination.ts";
 import { type AgentService, Qmgr } from "./qmgr/qmgr.ts";
+import { deliveryLine } from "./qmgr/report.ts";
 import type { TransportRules } from "./qmgr/schedule.ts";
 import { openQueue } from "./queue/open.ts";
 import type { Committed, QueueStore } from "./queue/store.ts";
 import type { Listener, Millis, Runtime } from "./runtime.ts";
+import { Anvil } from "./smtpd/anvil.ts";
 import { Smtpd } from "./smtpd/smtpd.ts";
+import { GenericAgent } from "./smtp/generic.ts";
 import { smtpParameters } from "./smtp/parameters.ts";
 import { SmtpAgent } from "./smtp/smtp.ts";
-import { AddressClasses, AddressResolver } from "./trivial-rewrite/resolve.ts";
+import { AddressTables, tableWorld } from "./trivial-rewrite/address-tables.ts";
+import { AddressClasses } from "./trivial-rewrite/resolve.ts";
+import { AddressResolver } from "./trivial-rewrite/resolver.ts";
 import { VirtualAgent } from "./virtual.ts";
 
 const BACKLOG = 4096;
@@ -36,21 +44,25 @@ interface AgentWorld {
   readonly runtime: Runtime;
   readonly content: ContentSource;
   readonly resolver: Resolver;
+  readonly classes: AddressClasses;
   readonly log: Log;
 }
 
 type AgentMaker = (world: AgentWorld, config: Config) => DeliveryAgent;
 
 function smtpMaker(protocol: "smtp" | "lmtp"): AgentMaker {
-  return (world, config) =>
-    new SmtpAgent({
-      runtime: world.runtime,
-      parameters: smtpParameters(config, protocol),
-      resolver: world.resolver,
-      content: world.content,
-      log: world.log.service(protocol),
-      protocol,
-    });
+  return (world, config) => {
+    const { runtime, resolver, content, classes } = world;
+    const log = world.log.service(protocol);
+    const parameters = smtpParameters(config, protocol);
+    const agent = (source: ContentSource): DeliveryAgent =>
+      new SmtpAgent({ runtime, parameters, resolver, content: source, log, protocol });
+    const name = protocol === "smtp" ? "smtp_generic_maps" : "lmtp_generic_maps";
+    if (config[name].length === 0) return agent(content);
+    const options = { warn: (text: string): void => void log.warn(text) };
+    const tables = new AddressTables(name, config[name], tableWorld(config, classes, runtime, options));
+    return new GenericAgent({ tables, config, log, agent, content });
+  };
 }
 
 /** Agents by the command column of master.cf. */
@@ -80,6 +92,7 @@ export class Mta {
   readonly #resolver: Resolver;
   readonly #cleanup: Cleanup;
   readonly #listeners: Listener[] = [];
+  readonly #anvil: Anvil;
   readonly #smtpds: Smtpd[] = [];
   readonly #sessionRoom: number;
   readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
@@ -92,9 +105,19 @@ export class Mta {
     const { main } = loaded;
     const { clock } = runtime;
     this.#sessionRoom = sessionRoom(runtime);
+    this.#anvil = new Anvil(clock, {
+      unit: main.anvil_rate_time_unit,
+      prefix4: main.smtpd_client_ipv4_prefix_length,
+      prefix6: main.smtpd_client_ipv6_prefix_length,
+    });
     const servers = main.postrider_dns_servers;
     this.#resolver = new Resolver({ runtime, ...servers.length > 0 ? { servers } : {} });
-    this.#cleanup = new Cleanup({ config: main, store, log, clock });
+    const cleanupLogger = log.service("cleanup");
+    const warn = (text: string): void => void cleanupLogger.warn(text);
+    const openCleanup = (name: string, place: string): LookupTable => openTable(name, runtime, { warn, place });
+    const classes = new AddressClasses(main, runtime, this.#tableOptions());
+    const rewriting = openRewriting(main, classes, runtime, { warn });
+    this.#cleanup = new Cleanup({ config: main, store, log, clock, openTable: openCleanup, rewriting });
     const bounce = new Bounce({
       config: main,
       cleanup: this.#cleanup,
@@ -103,18 +126,24 @@ export class Mta {
       clock,
       queued: this.#queued,
     });
-    const classes = new AddressClasses(main, runtime, this.#tableOptions());
     const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
     this.qmgr = new Qmgr({
       config: main,
       store,
       clock,
       log,
-      resolve: (recipient, sender) => resolver.resolve(recipient, sender),
-      agents: this.#agents(),
+      resolve: (recipient, envelope) => resolver.resolve(recipient, envelope),
+      agents: this.#agents(classes),
       notices: bounce,
     });
-    this.pickup = new Pickup({ runtime, config: main, cleanup: this.#cleanup, log, queued: this.#queued });
+    this.pickup = new Pickup({
+      runtime,
+      config: main,
+      cleanup: this.#cleanup,
+      log,
+      giveBack: (message, failed) => this.#giveBack(bounce, message, failed),
+      queued: this.#queued,
+    });
   }
 
   static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {
@@ -164,26 +193,39 @@ export class Mta {
     await this.store.close();
   }
 
-  #tableOptions(): { warn: (text: string) => void } {
+  #tableOptions(): { warn: (text: string) => void; note: (text: string) => void } {
     const logger = this.#log.service("trivial-rewrite");
-    return { warn: (text) => logger.warn(text) };
+    return { warn: (text) => logger.warn(text), note: (text) => logger.info(text) };
   }
 
   #open(name: string): LookupTable {
     return openTable(name, this.#runtime, this.#tableOptions());
   }
 
+  /** Mail of this host that cleanup refused, with log lines as Postfix's cleanup writes them. */
+  #giveBack(bounce: Bounce, message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
+    const logger = this.#log.service("cleanup");
+    const now = this.#runtime.clock.now();
+    const times = { arrived: message.envelope.arrived, activeAt: now, startedAt: now, now };
+    for (const { waiting, result } of failed) logger.info(deliveryLine(message.id, waiting.recipient, result, times));
+    return bounce.undeliverable(message, failed);
+  }
+
   async #listen(service: Service): Promise<void> {
     const config = this.#loaded.configFor(service);
+    const classes = new AddressClasses(config, this.#runtime, this.#tableOptions());
+    const resolver = new AddressResolver(config, classes, this.#runtime, this.#tableOptions());
     const smtpd = new Smtpd({
       runtime: this.#runtime,
       config,
       log: this.#log,
       cleanup: this.#cleanup,
-      classes: new AddressClasses(config, this.#runtime, this.#tableOptions()),
+      classes,
       resolver: this.#resolver,
       openTable: (name) => this.#open(name),
+      route: (address) => resolver.resolve(plainRecipient(address), {}),
       queued: this.#queued,
+      events: { anvil: this.#anvil, service: service.name },
       sessionLimit: service.maxproc ?? config.default_process_limit,
       roomForSession: () => this.#smtpds.reduce((sum, one) => sum + one.sessions, 0) < this.#sessionRoom,
     });
@@ -203,9 +245,9 @@ export class Mta {
     }
   }
 
-  #agents(): ReadonlyMap<string, AgentService> {
+  #agents(classes: AddressClasses): ReadonlyMap<string, AgentService> {
     const agents = new Map<string, AgentService>();
-    const world = { runtime: this.#runtime, content: this.store, resolver: this.#resolver, log: this.#log };
+    const world = { runtime: this.#runtime, content: this.store, resolver: this.#resolver, classes, log: this.#log };
     for (const service of this.#loaded.services) {
       const make = service.type === "unix" ? makerOf(service) : undefined;
       if (make === undefined) continue;

@@ -141,11 +141,12 @@ export class Pickup {
       this.#logger.info(`${message.id}: uid=${stat.uid} from=<${sender}>`);
       const recipients = this.#recipients(dropped);
       const checked = !config.receive_override_options.includes("no_header_body_checks");
+      const unmapped = config.receive_override_options.includes("no_address_mappings");
       const recipient = recipients.at(-1)?.address ?? "";
       const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
       const fullName = dropped.fullName ?? owner?.fullName.split(",")[0] ?? "";
       message.begin(
-        { sender: rewritten, arrived, complete: true, fullName, checked, recipient, returned: true },
+        { sender: rewritten, arrived, complete: true, fullName, checked, unmapped, recipient, returned: true },
         `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n` +
           `\tid ${message.id}; ${date}\r\n`,
       );

@@ -89,6 +89,10 @@ export const REPLY = {
   badChunkSize: reply(521, "5.5.4", "Syntax: BDAT count [LAST]"),
   verifyDisabled: reply(502, "5.5.1", "VRFY command is disabled"),
   unknownCommand: reply(500, "5.5.2", "Error: command not recognized"),
+  etrnSyntax: reply(500, "", "Syntax: ETRN domain"),
+  badParameter: reply(501, "5.5.4", "Error: invalid parameter syntax"),
+  notServed: (domain: string): Reply => reply(459, "", `<${domain}>: service unavailable`),
+  accessDenied: (client: string): Reply => reply(503, "5.7.0", `Error: access denied for ${client}`),
   badSyntax: reply(500, "5.5.2", "Error: bad syntax"),
   bareNewline: (code: number, host: string): Reply => ({
     ...reply(code, code < 500 ? "4.5.2" : "5.5.2", `${host} Error: bare <LF> received`),
@@ -98,6 +102,12 @@ export const REPLY = {
   tooManyErrors: (host: string): Reply => reply(421, "4.7.0", `${host} Error: too many errors`),
   timeout: (host: string): Reply => reply(421, "4.4.2", `${host} Error: timeout exceeded`),
   tooManyConnections: (host: string): Reply => reply(421, "4.7.0", `${host} Error: too many connections`),
+  tooManyConnectionsFrom: (host: string, address: string): Reply => ({
+    ...reply(421, "4.7.0", `${host} Error: too many connections from ${address}`),
+    close: true,
+  }),
+  tooMuchMail: (address: string): Reply => reply(450, "4.7.1", `Error: too much mail from ${address}`),
+  tooManyRecipientsFrom: (address: string): Reply => reply(450, "4.7.1", `Error: too many recipients from ${address}`),
   shuttingDown: (host: string): Reply => reply(421, "4.3.2", `${host} Error: server is shutting down`),
   overloaded: (host: string): Reply => reply(421, "4.3.2", `${host} Error: out of resources, try again later`),
 

@@ -82,6 +82,7 @@ maillog_file = ${folder}/mail.log
 mail_owner = ${owner}
 myhostname = mx.test.example
 mydestination =
+local_recipient_maps =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8

@@ -150,7 +150,8 @@ export class Bounce implements Notices {
     const sender = postmaster ? this.#postmaster.sender : "";
     try {
       const checked = config.internal_mail_filter_classes.includes("bounce");
-      out.begin({ sender, arrived: at, complete: true, checked, recipient: to.address }, text.received(out.id));
+      const origin = { sender, arrived: at, complete: true, checked, internal: true, recipient: to.address };
+      out.begin(origin, text.received(out.id));
       await out.data(latin1Encode(text.before()));
       for await (const piece of originalOf(message.content ?? content, message.id, headersOnly)) {
         const wait = out.data(piece);

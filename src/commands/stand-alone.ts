@@ -9,6 +9,7 @@ import { Log } from "../log.ts";
 import type { Clock, Processes, Socket } from "../runtime.ts";
 import { latin1Encode } from "../latin1.ts";
 import { MaildropSink } from "../sendmail/sink.ts";
+import { Anvil } from "../smtpd/anvil.ts";
 import { Engine } from "../smtpd/engine/server.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { NAMELESS } from "../smtpd/peer.ts";
@@ -114,6 +115,7 @@ function hostOf(tool: Tool, config: Config): SessionHost {
     syntax: { strict: config.strict_rfc821_envelopes, noDsn: true },
     keywords: () => keywords,
     ipv6: false,
+    events: { anvil: new Anvil(clock, { unit: 0, prefix4: 32, prefix6: 128 }), service: "stdin" },
     noop: new Set(config.smtpd_noop_commands.map((word) => word.toUpperCase())),
     forbidden: new Set(),
     openMessage: () => {
@@ -135,7 +137,7 @@ function hostOf(tool: Tool, config: Config): SessionHost {
     },
     judge: () => "dunno",
     peerName: () => ({ ...NAMELESS, name: "localhost", nameStatus: "ok" }),
-    clientRules: () => ({ bareNewline: "no", xclient: false, xforward: false }),
+    clientRules: () => ({ bareNewline: "no", xclient: false, xforward: false, limited: false }),
     // pickup rewrites what it takes.
     rewrite: (address) => address,
     completesFor: () => true,

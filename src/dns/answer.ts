@@ -15,7 +15,12 @@ export type DnsAnswer<T> =
     readonly name: string;
   }
   | { readonly kind: "none"; readonly why: "nxdomain" | "nodata" }
-  | { readonly kind: "unsure"; readonly why: string };
+  | {
+    readonly kind: "unsure";
+    readonly why: string;
+    /** What no server can mend: no record names a host, or the CNAMEs bite their tail. */
+    readonly fault?: "records" | "loop";
+  };
 
 export interface MxRecord {
   readonly preference: number;

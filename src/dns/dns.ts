@@ -6,7 +6,7 @@
 
 import type { Files, Runtime } from "../runtime.ts";
 import { assert } from "../errors.ts";
-import type { DnsAnswer, MxRecord, Records, RecordType, SrvRecord, TlsaRecord } from "./answer.ts";
+import type { DnsAnswer, Failure, MxRecord, Records, RecordType, SrvRecord, TlsaRecord } from "./answer.ts";
 import { unsureWords, validName } from "./answer.ts";
 import { Cache } from "./cache.ts";
 import type { Reply, Row } from "./message.ts";
@@ -170,14 +170,14 @@ export class Resolver {
       if (typeof reply === "string") return unsure(asked, type, reply);
       vouched &&= reply.secure;
       const chain = walk(reply.rows, current, type, CNAME_LIMIT - steps);
-      if (chain === null) return unsure(asked, type, "loop");
+      if (chain === null) return faulty(asked, type, "loop");
       steps += chain.steps;
       seconds = Math.min(seconds, chain.seconds);
       const records = chain.rows.map((row) => row.record).filter((record) => record !== null);
       if (records.length > 0) {
         return { answer: { kind: "found", records, secure: vouched, name: chain.name }, seconds };
       }
-      if (chain.rows.length > 0) return unsure(asked, type, "malformed");
+      if (chain.rows.length > 0) return faulty(asked, type, "records");
       // An NXDOMAIN speaks of the end of the chain (RFC 6604 §3): there is nothing more to ask.
       if (chain.name === current || reply.rcode === "NXDOMAIN") {
         const why = reply.rcode === "NXDOMAIN" ? "nxdomain" : "nodata";
@@ -221,8 +221,13 @@ export class Resolver {
   }
 }
 
-function unsure(name: string, type: RecordType, failure: Parameters<typeof unsureWords>[2]): Kept {
-  return { answer: { kind: "unsure", why: unsureWords(name, type, failure) }, seconds: FAILURE_KEEP_SECONDS };
+function unsure(name: string, type: RecordType, failure: Failure) {
+  return { answer: { kind: "unsure", why: unsureWords(name, type, failure) }, seconds: FAILURE_KEEP_SECONDS } as const;
+}
+
+function faulty(name: string, type: RecordType, fault: "records" | "loop"): Kept {
+  const { answer: { why }, seconds } = unsure(name, type, fault === "loop" ? "loop" : "malformed");
+  return { answer: { kind: "unsure", why, fault }, seconds };
 }
 
 /** A reply that answers, or the kind of failure. As the C library does: a refusal is one that may pass. */

@@ -154,7 +154,12 @@ export const lmtp = {
   lmtp_dns_resolver_options: { kind: "string", default: "", ready: false },
   lmtp_dns_support_level: { kind: "string", default: "", ready: false },
   lmtp_fallback_relay: { kind: "list", default: "", ready: false },
-  lmtp_generic_maps: { kind: "list", default: "", ready: false },
+  lmtp_generic_maps: {
+    kind: "list",
+    default: "",
+    ready: true,
+    doc: "Table of addresses of this site that are replaced in mail that leaves it.",
+  },
   lmtp_header_checks: { kind: "list", default: "", ready: false },
   lmtp_mime_header_checks: { kind: "list", default: "", ready: false },
   lmtp_min_data_rate: { kind: "number", default: "500", ready: false },

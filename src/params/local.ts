@@ -91,7 +91,7 @@ export const local = {
   owner_request_special: {
     kind: "boolean",
     default: "yes",
-    ready: false,
+    ready: true,
     doc: 'owner-list and list-request are not split at the delimiter "-".',
   },
   allow_mail_to_commands: {
@@ -133,7 +133,7 @@ export const local = {
   },
 
   // Recognised, not implemented.
-  allow_min_user: { kind: "boolean", default: "no", ready: false },
+  allow_min_user: { kind: "boolean", default: "no", ready: true, doc: 'Recipients may begin with "-".' },
   command_execution_directory: { kind: "raw", default: "", ready: false },
   command_expansion_filter: {
     kind: "raw",
@@ -158,7 +158,12 @@ export const local = {
   local_delivery_status_filter: { kind: "string", default: "$default_delivery_status_filter", ready: false },
   mailbox_command_maps: { kind: "list", default: "", ready: false },
   mailbox_transport_maps: { kind: "list", default: "", ready: false },
-  propagate_unmatched_extensions: { kind: "list", default: "canonical, virtual", ready: false },
+  propagate_unmatched_extensions: {
+    kind: "list",
+    default: "canonical, virtual",
+    ready: true,
+    doc: "Tables whose answers get the extension that no key had.",
+  },
   reset_owner_alias: { kind: "boolean", default: "no", ready: false },
   sun_mailtool_compatibility: { kind: "boolean", default: "no", ready: false },
 } as const;

@@ -275,7 +275,12 @@ export const main = {
 
   // Recognised, not implemented.
   alternate_config_directories: { kind: "list", default: "", ready: false },
-  anvil_rate_time_unit: { kind: "time", default: "60s", ready: false },
+  anvil_rate_time_unit: {
+    kind: "time",
+    default: "60s",
+    ready: true,
+    doc: "The time in which the events of a client are counted (smtpd_client_*_rate_limit).",
+  },
   anvil_status_update_time: { kind: "time", default: "600s", ready: false },
   application_event_drain_time: { kind: "time", default: "100s", ready: false },
   authorized_flush_users: { kind: "list", default: "static:anyone", ready: false },

@@ -234,7 +234,12 @@ export const smtp = {
   smtp_discard_ehlo_keyword_address_maps: { kind: "list", default: "", ready: false },
   smtp_dns_reply_filter: { kind: "string", default: "", ready: false },
   smtp_dns_resolver_options: { kind: "string", default: "", ready: false },
-  smtp_generic_maps: { kind: "list", default: "", ready: false },
+  smtp_generic_maps: {
+    kind: "list",
+    default: "",
+    ready: true,
+    doc: "Table of addresses of this site that are replaced in mail that leaves it.",
+  },
   smtp_header_checks: { kind: "list", default: "", ready: false },
   smtp_mime_header_checks: { kind: "list", default: "", ready: false },
   smtp_min_data_rate: { kind: "number", default: "500", ready: false },

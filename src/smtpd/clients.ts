@@ -1,6 +1,6 @@
 /**
  * What holds for a client by its name or address: smtpd_forbid_bare_newline_exclusions, smtpd_authorized_xclient_hosts,
- * smtpd_authorized_xforward_hosts. A table that cannot answer gives no privilege.
+ * smtpd_authorized_xforward_hosts, smtpd_client_event_limit_exceptions. A table that cannot answer gives no privilege.
  */
 
 import type { Config } from "../config/config.ts";
@@ -12,6 +12,7 @@ const LISTS = [
   "smtpd_forbid_bare_newline_exclusions",
   "smtpd_authorized_xclient_hosts",
   "smtpd_authorized_xforward_hosts",
+  "smtpd_client_event_limit_exceptions",
 ] as const;
 
 export class Clients {
@@ -28,14 +29,17 @@ export class Clients {
 
   of(name: string, address: string): ClientRules | Promise<ClientRules> {
     const answers = this.#lists.map((list) => matchClient(list, name, address));
-    const rules = ([excluded, xclient, xforward]: readonly boolean[]): ClientRules => ({
+    const rules = ([excluded, xclient, xforward, unlimited]: readonly boolean[]): ClientRules => ({
       bareNewline: excluded === true ? "no" : this.#mode,
       xclient: xclient === true,
       xforward: xforward === true,
+      limited: unlimited !== true && xclient !== true,
     });
     const ready = answers.flatMap((answer) => answer instanceof Promise ? [] : [answer.kind === "found"]);
     if (ready.length === answers.length) return rules(ready);
-    return Promise.all(answers).then((all) => rules(all.map(({ kind }) => kind === "found")));
+    return Promise.all(answers.map((answer) => Promise.resolve(answer))).then((all) =>
+      rules(all.map(({ kind }) => kind === "found"))
+    );
   }
 }
 

@@ -8,9 +8,11 @@ import type { Envelope } from "../envelope.ts";
 import type { Logger } from "../log.ts";
 import type { Reply } from "../reply.ts";
 import type { Clock } from "../runtime.ts";
+import type { ClientEvents } from "./client-limits.ts";
 import type { BareNewline } from "./dialogue.ts";
 import type { PeerName } from "./peer.ts";
-import type { SessionFacts, Verdict } from "./restrictions.ts";
+import type { SessionFacts, Verdict } from "./facts.ts";
+import type { MessageActions, PolicyMemory } from "./judging.ts";
 import type { Stage } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
 
@@ -21,7 +23,10 @@ export interface MessageSink {
   begin(origin: Origin, trace: string): void;
   data(piece: Uint8Array): Promise<void> | null;
   /** Durable when it resolves. Rejects with ResourceError; nothing is queued then. */
-  finish(envelope: Envelope): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }>;
+  finish(
+    envelope: Envelope,
+    actions: MessageActions,
+  ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }>;
   abort(): Promise<void>;
 }
 
@@ -33,6 +38,8 @@ export interface ClientRules {
   readonly xclient: boolean;
   /** smtpd_authorized_xforward_hosts */
   readonly xforward: boolean;
+  /** The limits of client-limits.ts hold (smtpd_client_event_limit_exceptions). */
+  readonly limited: boolean;
 }
 
 export interface SessionHost {
@@ -47,8 +54,9 @@ export interface SessionHost {
   /** In upper case. */
   readonly noop: ReadonlySet<string>;
   readonly forbidden: ReadonlySet<string>;
+  readonly events: ClientEvents;
   openMessage(): MessageSink;
-  judge(stage: Stage, facts: SessionFacts): Verdict | Promise<Verdict>;
+  judge(stage: Stage, facts: SessionFacts, memory: PolicyMemory): Verdict | Promise<Verdict>;
   peerName(address: string): PeerName | Promise<PeerName>;
   clientRules(name: string, address: string): ClientRules | Promise<ClientRules>;
   rewrite(address: string): string;

@@ -11,11 +11,13 @@ import { mailDate } from "../header.ts";
 import type { Logger } from "../log.ts";
 import { REPLY, type Reply, replyLine } from "../reply.ts";
 import type { Millis } from "../runtime.ts";
+import type { ClientLimits } from "./client-limits.ts";
 import type { DataFacts } from "./dialogue.ts";
 import type { Word } from "./engine/commands.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
-import type { SessionFacts, Verdict } from "./restrictions.ts";
+import { after, type SessionFacts, type Verdict } from "./facts.ts";
+import { PolicyMemory } from "./judging.ts";
 import { UNKNOWN } from "./peer.ts";
 import { type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
 import { isRefusal, type MailCommand, parseBdat, parseMail, parseRcpt, type RcptCommand } from "./transaction.ts";
@@ -27,12 +29,18 @@ interface Transaction {
   readonly seen: Set<string>;
   message: MessageSink | null;
   overshoot: number;
+  /** As they were given, every RCPT that was taken. */
+  readonly accepted: string[];
 }
+
+/** Tells the messages of this process apart, for policy services. */
+let instances = 0;
 
 export class Mail {
   readonly #host: SessionHost;
   readonly #client: ClientState;
   readonly #logger: Logger;
+  readonly #limits: ClientLimits;
   #transaction: Transaction | null = null;
   #tooBig = false;
   #receiving = false;
@@ -44,17 +52,43 @@ export class Mail {
   forwarded: Forwarded = NOT_FORWARDED;
   /** Content bytes of this message so far. */
   #received = 0;
+  /** Commands came ahead of the replies without permission. */
+  pipelined = false;
+  #instance = "";
+  readonly policy: PolicyMemory;
 
-  constructor(host: SessionHost, client: ClientState, logger: Logger) {
+  constructor(host: SessionHost, client: ClientState, logger: Logger, limits: ClientLimits) {
+    this.#limits = limits;
     this.#host = host;
     this.#client = client;
     this.#logger = logger;
+    this.policy = new PolicyMemory(logger);
   }
 
   /** What policy may know now. */
   facts(): SessionFacts {
-    const sender = this.#transaction?.command.sender ?? null;
-    return { client: this.#client, helo: this.#client.helo, sender, recipient: null, routed: false };
+    const transaction = this.#transaction;
+    return {
+      client: this.#client,
+      helo: this.#client.helo,
+      sender: transaction?.command.sender ?? null,
+      recipient: null,
+      recipients: transaction?.accepted.length ?? 0,
+      queueId: transaction?.message?.id ?? "",
+      size: transaction?.command.size ?? 0,
+      instance: this.#instance,
+      etrn: null,
+      pipelined: this.pipelined,
+    };
+  }
+
+  /** Of DATA and later: the recipient where there is but one. */
+  #factsOfMessage(where: string, size?: number): SessionFacts {
+    const facts = this.facts();
+    const transaction = this.#transaction;
+    const client = { ...this.#client, where };
+    const only = facts.recipients === 1 ? transaction?.accepted[0] ?? null : null;
+    return { ...facts, client, recipient: only, ...size === undefined ? {} : { size } };
   }
 
   /** For "lost connection after …". */
@@ -69,15 +103,31 @@ export class Mail {
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("MAIL"));
     const command = parseMail(words, this.#host.syntax);
     if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
-    const facts = { ...this.facts(), sender: command.sender };
+    const tooMuch = this.#limits.message();
+    if (tooMuch !== null) return bad(tooMuch);
+    const facts = { ...this.facts(), sender: command.sender, size: command.size };
     const limit = config.message_size_limit;
-    if (limit > 0 && command.size > limit) return this.#rejected(REPLY.tooBig, facts);
-    if (this.#host.diskFull(command.size)) return this.#rejected(REPLY.noSpace, facts);
-    return this.judged(this.#host.judge("sender", facts), facts, () => {
+    if (limit > 0 && command.size > limit) return this.rejected(REPLY.tooBig, facts);
+    if (this.#host.diskFull(command.size)) return this.rejected(REPLY.noSpace, facts);
+    const judged = this.judged(this.#host.judge("sender", facts, this.policy), facts, () => {
       const arrived = clock.now();
+      this.#instance = `${this.#client.port.toString(16)}.${arrived.toString(16)}.${(instances++).toString(16)}`;
       this.#tooBig = false;
-      this.#transaction = { command, arrived, recipients: [], seen: new Set(), message: null, overshoot: 0 };
+      this.#transaction = {
+        command,
+        arrived,
+        recipients: [],
+        seen: new Set(),
+        message: null,
+        overshoot: 0,
+        accepted: [],
+      };
       return good(REPLY.senderOk);
+    });
+    return after(judged, (outcome) => {
+      // What tables wanted for a message that will not come.
+      if (outcome.error) this.policy.forget();
+      return outcome;
     });
   }
 
@@ -88,12 +138,15 @@ export class Mail {
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("RCPT"));
     const command = parseRcpt(words, this.#host.syntax);
     if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
+    const tooMany = this.#limits.recipient();
+    if (tooMany !== null) return bad(tooMany);
     if (config.smtpd_recipient_limit > 0 && transaction.recipients.length >= config.smtpd_recipient_limit) {
       const over = transaction.overshoot++ >= config.smtpd_recipient_overshoot_limit;
       return over ? bad(REPLY.tooManyRecipients) : good(REPLY.tooManyRecipients);
     }
-    const facts = { ...this.facts(), recipient: command.recipient, routed: command.routed };
-    return this.judged(this.#host.judge("recipient", facts), facts, () => {
+    const facts = { ...this.facts(), recipient: command.recipient };
+    return this.judged(this.#host.judge("recipient", facts, this.policy), facts, () => {
+      transaction.accepted.push(command.recipient);
       if (transaction.message === null) this.#openMessage(transaction);
       this.#addRecipient(transaction, command);
       return good(REPLY.recipientOk);
@@ -105,7 +158,8 @@ export class Mail {
     const missing = this.#missing();
     if (missing !== null) return bad(missing);
     if (words.length !== 1) return bad(REPLY.syntax("DATA"));
-    return this.judged(this.#host.judge("data", this.facts()), this.facts(), () => {
+    const facts = this.#factsOfMessage("DATA");
+    return this.judged(this.#host.judge("data", facts, this.policy), facts, () => {
       this.#begin();
       return { ...good(REPLY.startData), next: "data" as const };
     });
@@ -126,7 +180,8 @@ export class Mail {
     const chunkIs = last ? (first ? "only" : "last") : first ? "first" : "next";
     const reading: Outcome = { ...good(REPLY.ok), next: "chunk", chunk: bytes, chunkIs };
     if (first && this.#missing() === null) {
-      const judged = this.judged(this.#host.judge("data", this.facts()), this.facts(), () => {
+      const facts = this.#factsOfMessage("BDAT");
+      const judged = this.judged(this.#host.judge("data", facts, this.policy), facts, () => {
         this.#bdat = "active";
         this.#begin();
         return reading;
@@ -190,6 +245,8 @@ export class Mail {
   forget(): void {
     const message = this.#message;
     this.#transaction = null;
+    this.policy.forget();
+    this.#instance = "";
     this.forwarded = NOT_FORWARDED;
     this.#receiving = false;
     this.#bdat = "none";
@@ -211,7 +268,7 @@ export class Mail {
     passed: () => Outcome,
   ): Outcome | Promise<Outcome> {
     if (verdict instanceof Promise) return verdict.then((value) => this.judged(value, facts, passed));
-    return typeof verdict === "object" ? this.#rejected(verdict, facts) : passed();
+    return typeof verdict === "object" ? this.rejected(verdict, facts) : passed();
   }
 
   get #message(): MessageSink | null {
@@ -260,9 +317,10 @@ export class Mail {
       arrived: transaction.arrived,
       complete: this.#completes(),
       checked: !this.#host.config.receive_override_options.includes("no_header_body_checks"),
+      unmapped: this.#host.config.receive_override_options.includes("no_address_mappings"),
       client: this.#client,
       recipient: transaction.recipients.at(-1)?.address ?? "",
-    }, this.#trace(transaction, message.id));
+    }, this.policy.actions.prepended.map((line) => `${line}\r\n`).join("") + this.#trace(transaction, message.id));
   }
 
   /** XFORWARD may say whether the message is of this site. */
@@ -271,8 +329,12 @@ export class Mail {
     return source === "" ? this.#host.completesFor(this.#client.address) : source === "LOCAL";
   }
 
-  #rejected(refused: Reply, facts: SessionFacts): Outcome {
-    const { helo, protocol, where } = this.#client;
+  /** A refusal by policy, as log and client see it. */
+  rejected(refused: Reply, facts: SessionFacts): Outcome {
+    // HANGUP: no reply, and its own line in the log.
+    if (refused.lines.length === 0) return bad(refused);
+    const { helo } = facts;
+    const { protocol, where } = facts.client;
     const from = facts.sender === null ? "" : ` from=<${facts.sender}>`;
     const to = facts.recipient === null ? "" : ` to=<${facts.recipient}>`;
     const greeted = helo === "" ? "" : ` helo=<${helo}>`;
@@ -307,8 +369,9 @@ export class Mail {
       return bad(REPLY.bareNewline(config.smtpd_forbid_bare_newline_reject_code, config.myhostname));
     }
     if (this.#tooBig) return bad(REPLY.messageTooBig);
-    const verdict = await this.#host.judge("end-of-data", this.facts());
-    if (typeof verdict === "object") return this.#rejected(verdict, this.facts());
+    const policyFacts = this.#factsOfMessage("END-OF-MESSAGE", this.#received);
+    const verdict = await this.#host.judge("end-of-data", policyFacts, this.policy);
+    if (typeof verdict === "object") return this.rejected(verdict, policyFacts);
     try {
       return await this.#queue(transaction, message);
     } catch (caught) {
@@ -323,10 +386,11 @@ export class Mail {
     const { encoding, ret, envid } = command;
     const client = originOf(this.forwarded) ?? originOf(this.#client) ?? NO_CLIENT;
     const sender = this.#host.rewrite(command.sender);
-    const filter = this.#host.config.content_filter;
+    const { actions } = this.policy;
+    const filter = actions.filter ?? this.#host.config.content_filter;
     const filtered = filter === "" ? {} : { filter };
     const envelope: Envelope = { sender, recipients, arrived, client, encoding, ret, envid, ...filtered };
-    const result = await message.finish(envelope);
+    const result = await message.finish(envelope, actions);
     transaction.message = null;
     if ("refused" in result) return bad(result.refused);
     const chunked = this.#client.where === "BDAT";

@@ -1,219 +1,306 @@
 /**
- * Access restrictions by their main.cf names (postconf(5), smtpd_*_restrictions). A restriction looks at the facts of
- * the session and answers dunno, permit or a Reply. "I do not know" (DNS, tables) never becomes a permanent refusal.
- * compile() turns a list from main.cf into checks; an unknown name is a ConfigError.
+ * Access restrictions by their main.cf names, old and new (postconf(5), smtpd_*_restrictions): what each of them looks
+ * at and answers. "I do not know" (DNS, tables) never becomes a permanent refusal. Lists of them are made in lists.ts.
  */
 
-import { splitAddress, validDomain } from "../address.ts";
 import type { Config } from "../config/config.ts";
-import { ConfigError } from "../errors.ts";
 import type { Lookup } from "../lookup.ts";
-import type { LookupTable } from "../maps/map.ts";
-import { matchAddress, type MatchList } from "../match-list.ts";
-import { REPLY, type Reply } from "../reply.ts";
-import type { AddressClasses, ClassAnswer } from "../trivial-rewrite/resolve.ts";
-import { accessKeys, accessVerdict } from "./access.ts";
+import { matchAddress, matchDomain } from "../match-list.ts";
+import { ACCESS_CHECKS } from "./access-checks.ts";
+import { mxBackup, unknownHostname, unknownMailHost } from "./dns-checks.ts";
+import { after, clientOf, isReply, type Subject, type Verdict } from "./facts.ts";
+import { literalAddress, validHostAddress, validHostname, withoutFinalDot } from "./host-name.ts";
+import type { Judging } from "./judging.ts";
+import { parsePolicyService, PolicyService } from "./policy.ts";
+import { RBL_CHECKS } from "./rbl-checks.ts";
+import { plainAddress } from "./resolved.ts";
+import {
+  authorised,
+  deprecated,
+  type Judge,
+  nothing,
+  RECIPIENT,
+  resolved,
+  type RestrictionDef,
+  type RestrictionServices,
+  SENDER,
+  simple,
+  unbuilt,
+  type Who,
+  withoutSasl,
+} from "./restriction.ts";
 
-/** What policy sees of a session. */
-export interface SessionFacts {
-  readonly client: { readonly name: string; readonly address: string };
-  readonly helo: string;
-  readonly sender: string | null;
-  readonly recipient: string | null;
-  readonly routed: boolean;
-}
-
-export type Verdict = "dunno" | "permit" | Reply;
-
-export interface PolicyServices {
-  readonly config: Config;
-  readonly classes: AddressClasses;
-  readonly myNetworks: MatchList;
-  readonly open: (table: string) => LookupTable;
-}
-
-type Check = (facts: SessionFacts) => Verdict | Promise<Verdict>;
-
-interface RestrictionDef {
-  readonly argument: boolean;
-  readonly make: (services: PolicyServices, argument: string) => Check;
-}
-
-const always = (verdict: (services: PolicyServices) => Verdict): RestrictionDef => ({
-  argument: false,
-  make: (services) => {
-    const value = verdict(services);
-    return () => value;
-  },
-});
-
-const simple = (check: (services: PolicyServices, facts: SessionFacts) => Verdict): RestrictionDef => ({
-  argument: false,
-  make: (services) => (facts) => check(services, facts),
-});
-
-/**
- * Whether the system takes mail for that address (permit_auth_destination), and no route was asked for
- * (allow_untrusted_routing): then what `yes` says, otherwise `no`. A table that cannot answer puts the client off.
- */
-function authorised(yes: Verdict, no: (services: PolicyServices, address: string) => Verdict): RestrictionDef {
-  return {
-    argument: false,
-    make: (services) => (facts) => {
-      const { recipient } = facts;
-      if (recipient === null) return "dunno";
-      const judge = (value: ClassAnswer): Verdict => {
-        if (value === "unsure") return REPLY.temporaryLookupFailure(recipient);
-        const routed = facts.routed && !services.config.allow_untrusted_routing;
-        return value !== "default" && !routed ? yes : no(services, recipient);
-      };
-      const answer = services.classes.of(recipient);
-      return answer instanceof Promise ? answer.then(judge) : judge(answer);
-    },
-  };
-}
-
-function inMyNetworks(services: PolicyServices, facts: SessionFacts): Verdict | Promise<Verdict> {
-  const judge = (answer: Lookup): Verdict =>
-    answer.kind === "found" ? "permit" : answer.kind === "none" ? "dunno" : REPLY.serverConfiguration;
-  const answer = matchAddress(services.myNetworks, facts.client.address);
-  return answer instanceof Promise ? answer.then(judge) : judge(answer);
-}
-
-function nonFqdn(kind: "Sender" | "Recipient", address: (facts: SessionFacts) => string | null): RestrictionDef {
-  return simple(({ config }, facts) => {
-    const value = address(facts);
-    if (value === null || value === "") return "dunno";
-    const { domain } = splitAddress(value);
-    if (domain.startsWith("[") || (domain.includes(".") && validDomain(domain))) return "dunno";
-    if (kind === "Recipient" && value.toLowerCase() === "postmaster") return "dunno";
-    const code = config.non_fqdn_reject_code;
-    return REPLY.rejected(
-      code,
-      code < 500 ? "4.5.2" : "5.5.2",
-      value,
-      `${kind} address`,
-      "need fully-qualified address",
-    );
+function inMyNetworks(judging: Judging, { myNetworks }: RestrictionServices): Verdict | Promise<Verdict> {
+  return after(matchAddress(myNetworks, judging.facts.client.address), ({ kind }: Lookup): Verdict => {
+    if (kind === "unsure") return judging.temporaryFailure();
+    return kind === "none" ? "dunno" : judging.permit("permit_mynetworks", "Client host", clientOf(judging.facts));
   });
 }
 
-function access(kind: "client" | "helo" | "sender" | "recipient"): RestrictionDef {
-  return {
-    argument: true,
-    make: (services, argument) => {
-      const table = services.open(argument);
-      return (facts) => lookUp(table, accessKeys(kind, facts), 0, services, facts, kind);
-    },
-  };
+/** `yes` when the destination is authorised, `no` when it is not; nothing without a recipient. */
+function byDestination(yes: (judging: Judging) => Verdict, no: Judge): RestrictionDef {
+  return simple((judging, services) => {
+    if (judging.facts.recipient === null) return "dunno";
+    return after(authorised(judging, services), (answer): Verdict | Promise<Verdict> => {
+      if (typeof answer !== "boolean") return answer;
+      return answer ? yes(judging) : no(judging, services);
+    });
+  });
 }
 
-/** Tries the keys in order; stays synchronous as long as the table does. */
-function lookUp(
-  table: LookupTable,
-  keys: readonly string[],
-  first: number,
-  services: PolicyServices,
-  facts: SessionFacts,
-  kind: "client" | "helo" | "sender" | "recipient",
+function relayDenied(code: number, status: string, words = "Relay access denied"): (judging: Judging) => Verdict {
+  return (judging) => judging.reject(code, status, `<${RECIPIENT.name(judging.facts)}>: ${words}`);
+}
+
+function unknownClient(status: "nameStatus" | "reverseStatus", dsn: string, what: string): RestrictionDef {
+  return simple((judging, { config }) => {
+    const { client } = judging.facts;
+    if (client[status] === "ok") return "dunno";
+    const code = client[status] === "temporary" ? 450 : config.unknown_client_reject_code;
+    return judging.reject(code, dsn, `Client host rejected: cannot find your ${what}, [${client.address}]`);
+  });
+}
+
+/** HELO names that are address literals are looked at as such; others by `named`. */
+function byHelo(named: (judging: Judging, services: RestrictionServices, helo: string) => Verdict | Promise<Verdict>) {
+  return simple((judging, services) => {
+    const { helo } = judging.facts;
+    if (helo === "") return "dunno";
+    return helo.startsWith("[") ? literalVerdict(judging, services.config, helo) : named(judging, services, helo);
+  });
+}
+
+function literalVerdict(judging: Judging, config: Config, helo: string): Verdict {
+  const bracketed = helo.startsWith("[") && helo.length > 2 && helo.endsWith("]");
+  if (literalAddress(bracketed ? helo.slice(1, -1) : helo) !== null) return "dunno";
+  return judging.refuse(config.invalid_hostname_reject_code, "5.5.2", "invalid ip address", helo, "Helo command");
+}
+
+const invalidHelo = byHelo((judging, { config }, helo) => {
+  const name = withoutFinalDot(helo);
+  if (validHostname(name) || validHostAddress(name)) return "dunno";
+  return judging.refuse(config.invalid_hostname_reject_code, "5.5.2", "Invalid name", helo, "Helo command");
+});
+
+const nonFqdnHelo = byHelo((judging, { config }, helo) => {
+  const name = withoutFinalDot(helo);
+  if (validHostname(name) && name.includes(".")) return "dunno";
+  const why = "need fully-qualified hostname";
+  return judging.refuse(config.non_fqdn_reject_code, "5.5.2", why, helo, "Helo command");
+});
+
+const nakedAddress = simple((judging, { config }) => {
+  const { helo } = judging.facts;
+  if (helo === "" || !/^[0-9.:]+$/.test(helo)) return "dunno";
+  const verdict = literalVerdict(judging, config, helo);
+  return isReply(verdict) ? verdict : judging.permit("permit_naked_ip_address", "Helo command", helo);
+});
+
+function nonFqdnAddress(who: Who): RestrictionDef {
+  return simple((judging, { config }) => {
+    const address = plainAddress(who.value(judging.facts) ?? "");
+    if (address === "") return "dunno";
+    const at = address.lastIndexOf("@");
+    const domain = at < 0 ? "" : address.slice(at + 1);
+    if (domain.startsWith("[") && domain.endsWith("]")) return "dunno";
+    const name = withoutFinalDot(domain);
+    if (validHostname(name) && name.includes(".")) return "dunno";
+    return judging.refuse(config.non_fqdn_reject_code, "4.5.2", "need fully-qualified address", address, who.subject);
+  });
+}
+
+function unknownDomain(who: Who): RestrictionDef {
+  return simple((judging, services) => {
+    const address = who.value(judging.facts);
+    if (address === null) return "dunno";
+    const name = who.name(judging.facts);
+    return after(resolved(judging, services, address), (found): Verdict | Promise<Verdict> => {
+      const { domain, domainClass } = found;
+      if (domainClass === "unsure") return judging.temporaryFailure(name);
+      const final = domainClass === "local" || domainClass === "virtual" || domainClass === "virtual-alias";
+      if (final || (domain.startsWith("[") && domain.endsWith("]"))) return "dunno";
+      return unknownMailHost(judging, services, { domain, name, subject: who.subject });
+    });
+  });
+}
+
+function unlisted(who: Who): RestrictionDef {
+  return simple((judging, services) => listed(who.subject, judging, services));
+}
+
+/** Each address is looked up once a command, however many restrictions ask for it. */
+export function listed(
+  subject: Subject,
+  judging: Judging,
+  services: RestrictionServices,
 ): Verdict | Promise<Verdict> {
-  for (let at = first; at < keys.length; at++) {
-    const answer = table.get(keys[at] as string);
-    if (answer instanceof Promise) {
-      return answer.then((found) =>
-        settled(found, services, facts, kind) ?? lookUp(table, keys, at + 1, services, facts, kind)
-      );
-    }
-    const verdict = settled(answer, services, facts, kind);
-    if (verdict !== null) return verdict;
+  const sender = subject === "Sender address";
+  const who = sender ? SENDER : RECIPIENT;
+  const address = who.value(judging.facts);
+  const done = sender ? judging.memory.senderListed : judging.recipientListed;
+  if (address === null || done || services.config.receive_override_options.includes("no_unknown_recipient_checks")) {
+    return "dunno";
   }
-  return "dunno";
+  if (judging.warning === 0) {
+    if (sender) judging.memory.senderListed = true;
+    else judging.recipientListed = true;
+  }
+  return after(
+    resolved(judging, services, address),
+    (found) => services.unlisted.check(judging, found, who.name(judging.facts), subject),
+  );
 }
 
-function settled(
-  answer: Lookup,
-  services: PolicyServices,
-  facts: SessionFacts,
-  kind: "client" | "helo" | "sender" | "recipient",
-): Verdict | null {
-  if (answer.kind === "none") return null;
-  if (answer.kind === "unsure") return REPLY.serverConfiguration;
-  return accessVerdict(answer.value, kind, facts, services.config);
-}
+const permitMxBackup = simple((judging, services) => {
+  const { recipient } = judging.facts;
+  if (recipient === null) return "dunno";
+  return after(resolved(judging, services, recipient), (found): Verdict | Promise<Verdict> => {
+    const { domain, domainClass } = found;
+    if (domainClass === "unsure") return judging.temporaryFailure(plainAddress(recipient));
+    if (found.routed && !services.config.allow_untrusted_routing) return "dunno";
+    if (domainClass !== "default") {
+      return judging.permit("permit_mx_backup", "Recipient address", plainAddress(recipient));
+    }
+    return domain.startsWith("[") && domain.endsWith("]") ? "dunno" : mxBackup(domain, judging, services);
+  });
+});
 
-export const RESTRICTIONS = {
-  permit: always(() => "permit"),
-  reject: simple(({ config }, facts) => {
-    const code = config.reject_code;
-    return refuseAll(code, code < 500 ? "4.7.1" : "5.7.1", facts);
-  }),
-  defer: simple(({ config }, facts) => refuseAll(config.defer_code, "4.7.1", facts)),
-  permit_mynetworks: { argument: false, make: (services) => (facts) => inMyNetworks(services, facts) },
-  permit_sasl_authenticated: always(() => "dunno"),
-  permit_auth_destination: authorised("permit", () => "dunno"),
-  reject_unauth_destination: authorised(
-    "dunno",
-    ({ config }, address) => REPLY.relayDenied(config.relay_domains_reject_code, address),
+const relayDomains = simple((judging, services) => {
+  const { recipient, client } = judging.facts;
+  if (recipient === null) return "dunno";
+  const permit = (): Verdict => judging.permit("check_relay_domains", "Recipient address", plainAddress(recipient));
+  return after(matchDomain(services.relayDomains, client.name), (answer): Verdict | Promise<Verdict> => {
+    if (answer.kind === "unsure") return judging.temporaryFailure(plainAddress(recipient));
+    if (answer.kind === "found") return permit();
+    return after(authorised(judging, services), (own): Verdict => {
+      if (typeof own !== "boolean") return own;
+      if (own) return permit();
+      const code = services.config.relay_domains_reject_code;
+      return judging.refuse(code, "5.7.1", "Relay access denied", plainAddress(recipient), "Recipient address");
+    });
+  });
+});
+
+const policyService: RestrictionDef = {
+  argument: "service",
+  make: (services, argument) => {
+    const options = parsePolicyService(argument, services.config);
+    if ("fault" in options) return options;
+    const service = new PolicyService(services.runtime, options, services.config.text("stress"));
+    return { check: (judging) => service.check(judging, services) };
+  },
+};
+
+const pause: RestrictionDef = {
+  argument: "number",
+  make: ({ clock }, argument) =>
+    /^\d{1,6}$/.test(argument)
+      ? { check: () => new Promise((resolve) => void clock.after(Number(argument) * 1000, () => resolve("dunno"))) }
+      : { fault: `restriction sleep must be followed by number, not "${argument}"` },
+};
+
+/** Words of the list itself; its name and subject stand in the reply. */
+const PLAIN = {
+  permit: simple((judging) => judging.permit("permit")),
+  reject: simple((judging, { config }) => judging.refuse(config.reject_code, "5.7.1", "Access denied")),
+  defer: simple((judging, { config }) => judging.refuse(config.defer_code, "4.3.2", "Try again later")),
+  defer_if_permit: simple((judging) =>
+    judging.putOff(450, "4.7.0", `<${judging.name}>: ${judging.subject} rejected: defer_if_permit requested`)
   ),
-  defer_unauth_destination: authorised("dunno", (_services, address) => REPLY.relayDenied(454, address)),
-  reject_non_fqdn_sender: nonFqdn("Sender", (facts) => facts.sender),
-  reject_non_fqdn_recipient: nonFqdn("Recipient", (facts) => facts.recipient),
-  check_client_access: access("client"),
-  check_helo_access: access("helo"),
-  check_sender_access: access("sender"),
-  check_recipient_access: access("recipient"),
-} satisfies Record<string, RestrictionDef>;
+  defer_if_reject: simple((judging) =>
+    judging.spare(450, "4.7.0", `<${judging.name}>: ${judging.subject} rejected: defer_if_reject requested`)
+  ),
+  sleep: pause,
+  reject_unauth_pipelining: simple((judging) =>
+    judging.facts.pipelined ? judging.refuse(503, "5.5.0", "Improper use of SMTP command pipelining") : "dunno"
+  ),
+  reject_plaintext_session: simple((judging, { config }) =>
+    judging.reject(config.plaintext_reject_code, "4.7.1", "Session encryption is required")
+  ),
+  reject_multi_recipient_bounce: simple((judging, { config }) => {
+    const { sender, recipients, client } = judging.facts;
+    const most = client.where === "RCPT" ? 0 : 1;
+    if (sender !== "" || recipients <= most) return "dunno";
+    return judging.refuse(config.multi_recipient_bounce_reject_code, "5.5.3", "Multi-recipient bounce");
+  }),
+  check_policy_service: policyService,
+} as const;
 
-function refuseAll(code: number, status: string, facts: SessionFacts): Reply {
-  const what = facts.recipient ?? facts.sender ?? facts.client.name;
-  const kind = facts.recipient !== null
-    ? "Recipient address"
-    : facts.sender !== null
-    ? "Sender address"
-    : "Client host";
-  return REPLY.rejected(code, status, what, kind, "Access denied");
-}
+const CLIENT_ROWS = {
+  permit_mynetworks: simple(inMyNetworks),
+  permit_inet_interfaces: simple((judging, { ownAddresses }) =>
+    ownAddresses.has(judging.facts.client.address)
+      ? judging.permit("permit_inet_interfaces", "Client host", clientOf(judging.facts))
+      : "dunno"
+  ),
+  reject_unknown_client_hostname: unknownClient("nameStatus", "4.7.25", "hostname"),
+  reject_unknown_client: unknownClient("nameStatus", "4.7.25", "hostname"),
+  reject_unknown_reverse_client_hostname: unknownClient("reverseStatus", "4.7.1", "reverse hostname"),
+  permit_sasl_authenticated: nothing,
+  permit_tls_all_clientcerts: nothing,
+  permit_tls_clientcerts: nothing,
+  check_ccert_access: { argument: "table", make: () => ({ check: () => "dunno" }) },
+  check_sasl_access: withoutSasl("table"),
+} as const satisfies Record<string, RestrictionDef>;
 
-/** Restrictions of which one must stand in the relay or the recipient list, or this host would relay for anyone. */
-const RELAY_CONTROL = ["reject_unauth_destination", "defer_unauth_destination", "reject", "defer", "defer_if_permit"];
+const HELO_ROWS = {
+  reject_invalid_helo_hostname: invalidHelo,
+  reject_invalid_hostname: invalidHelo,
+  reject_non_fqdn_helo_hostname: nonFqdnHelo,
+  reject_non_fqdn_hostname: nonFqdnHelo,
+  reject_unknown_helo_hostname: byHelo((judging, services) => unknownHostname(judging, services)),
+  reject_unknown_hostname: byHelo((judging, services) => unknownHostname(judging, services)),
+  permit_naked_ip_address: deprecated(
+    "restriction permit_naked_ip_address is deprecated. Use permit_mynetworks or permit_sasl_authenticated instead",
+    nakedAddress,
+  ),
+} as const;
 
-export function hasRelayControl(words: readonly string[]): boolean {
-  return words.some((word) => RELAY_CONTROL.includes(word));
-}
+const SENDER_ROWS = {
+  reject_unknown_sender_domain: unknownDomain(SENDER),
+  reject_unknown_address: unknownDomain(SENDER),
+  reject_non_fqdn_sender: nonFqdnAddress(SENDER),
+  reject_unlisted_sender: unlisted(SENDER),
+  reject_unverified_sender: unbuilt,
+  reject_sender_login_mismatch: withoutSasl("none"),
+  reject_authenticated_sender_login_mismatch: withoutSasl("none"),
+  reject_known_sender_login_mismatch: withoutSasl("none"),
+  reject_unauthenticated_sender_login_mismatch: withoutSasl("none"),
+} as const;
 
-/** Turns the words of a smtpd_*_restrictions value into checks; faults name the parameter and the word. */
-export function compile(parameter: string, words: readonly string[], services: PolicyServices): readonly Check[] {
-  const checks: Check[] = [];
-  const faults: string[] = [];
-  const table: Readonly<Record<string, RestrictionDef>> = RESTRICTIONS;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at] as string;
-    const bareTable = word.includes(":");
-    const def = bareTable ? access(bareTableKind(parameter)) : table[word];
-    if (def === undefined) {
-      faults.push(`${parameter}: unknown or not yet implemented restriction "${word}"`);
-    } else if (def.argument && !bareTable && words[at + 1] === undefined) {
-      faults.push(`${parameter}: ${word} needs a table`);
-    } else checks.push(def.make(services, bareTable ? word : def.argument ? words[++at] as string : ""));
-  }
-  if (faults.length > 0) throw new ConfigError(faults);
-  return checks;
-}
+const RECIPIENT_ROWS = {
+  permit_auth_destination: byDestination(
+    (judging) => judging.permit("permit_auth_destination", "Recipient address", RECIPIENT.name(judging.facts)),
+    () => "dunno",
+  ),
+  reject_unauth_destination: byDestination(
+    () => "dunno",
+    (judging, { config }) => relayDenied(config.relay_domains_reject_code, "5.7.1")(judging),
+  ),
+  defer_unauth_destination: byDestination(
+    () => "dunno",
+    (judging, { config }) => relayDenied(config.relay_domains_reject_code - 100, "4.7.1")(judging),
+  ),
+  check_relay_domains: deprecated(
+    'support for restriction "check_relay_domains" will be removed; use "reject_unauth_destination" instead',
+    relayDomains,
+  ),
+  permit_mx_backup: permitMxBackup,
+  reject_unknown_recipient_domain: unknownDomain(RECIPIENT),
+  reject_non_fqdn_recipient: nonFqdnAddress(RECIPIENT),
+  reject_unlisted_recipient: unlisted(RECIPIENT),
+  check_recipient_maps: unlisted(RECIPIENT),
+  reject_unverified_recipient: unbuilt,
+} as const;
 
-/** smtpd_sender_restrictions = hash:/x means check_sender_access hash:/x. */
-function bareTableKind(parameter: string): "client" | "helo" | "sender" | "recipient" {
-  const kind = /^smtpd_(client|helo|sender)_/.exec(parameter)?.[1];
-  return kind === "client" || kind === "helo" || kind === "sender" ? kind : "recipient";
-}
-
-/** First answer that is not dunno; synchronous as long as the checks are. */
-export function evaluate(checks: readonly Check[], facts: SessionFacts, first = 0): Verdict | Promise<Verdict> {
-  for (let at = first; at < checks.length; at++) {
-    const verdict = (checks[at] as Check)(facts);
-    if (verdict instanceof Promise) {
-      return verdict.then((value) => value === "dunno" ? evaluate(checks, facts, at + 1) : value);
-    }
-    if (verdict !== "dunno") return verdict;
-  }
-  return "dunno";
-}
+export const RESTRICTIONS: ReadonlyMap<string, RestrictionDef> = new Map(
+  Object.entries({
+    ...PLAIN,
+    ...CLIENT_ROWS,
+    ...HELO_ROWS,
+    ...SENDER_ROWS,
+    ...RECIPIENT_ROWS,
+    ...ACCESS_CHECKS,
+    ...RBL_CHECKS,
+  }),
+);

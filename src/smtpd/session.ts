@@ -3,16 +3,18 @@
  * transaction is in mail.ts. Not thread of control but state: the engine calls one method at a time and waits for it.
  */
 
+import { parseEnvelopeAddress, validDomain } from "../address.ts";
 import type { Logger } from "../log.ts";
-import { REPLY, type Reply, replyText } from "../reply.ts";
+import { REPLY, type Reply, replyText, softened } from "../reply.ts";
 import type { Answer, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
 import { commandWords, type Word } from "./engine/commands.ts";
+import { ClientLimits } from "./client-limits.ts";
 import type { ClientRules, SessionHost } from "./host.ts";
 import { SessionErrors } from "./limits.ts";
 import { Mail } from "./mail.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
 import { NAMELESS, type PeerName } from "./peer.ts";
-import type { Verdict } from "./restrictions.ts";
+import { after, type Verdict } from "./facts.ts";
 import { parseXclient, parseXforward } from "./xclient.ts";
 
 type Handler = (session: Session, words: readonly Word[]) => Outcome | Promise<Outcome>;
@@ -30,16 +32,17 @@ const COMMANDS: Readonly<Record<string, Handler>> = {
   RSET: (session, words) => session.rset(words),
   NOOP: () => good(REPLY.ok),
   VRFY: (session, words) => session.vrfy(words),
+  ETRN: (session, words) => session.etrn(words),
   QUIT: () => good(REPLY.bye),
 };
 const ORDER: readonly string[] = Object.keys(COMMANDS);
 
 /** Commands after which a client must wait for the reply even with PIPELINING (RFC 2920 §3.1). */
 const MUST_BE_LAST = new Set(["HELO", "EHLO", "XCLIENT", "XFORWARD", "DATA", "VRFY", "NOOP", "QUIT"]);
-const JUNK = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY"]);
+const JUNK = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"]);
 
 /** Until its name and address are known. */
-const STRANGER: ClientRules = { bareNewline: "normalize", xclient: false, xforward: false };
+const STRANGER: ClientRules = { bareNewline: "normalize", xclient: false, xforward: false, limited: true };
 
 export class Session implements Dialogue {
   readonly mail: Mail;
@@ -48,7 +51,10 @@ export class Session implements Dialogue {
   readonly #slot: number;
   readonly #logger: Logger;
   readonly #errors: SessionErrors;
+  readonly #limits: ClientLimits;
   #improperPipelining = false;
+  /** What the client list said (smtpd_delay_reject = no): nothing but QUIT is done. */
+  #denied: Reply | null = null;
   #inData = false;
   #ended = false;
 
@@ -66,7 +72,8 @@ export class Session implements Dialogue {
     this.#slot = slot;
     this.#logger = host.logger.slot(slot);
     this.#errors = new SessionErrors(host.config);
-    this.mail = new Mail(host, this.#client, this.#logger);
+    this.#limits = new ClientLimits(host.config, host.events, this.#client, this.#logger);
+    this.mail = new Mail(host, this.#client, this.#logger, this.#limits);
   }
 
   open(): Answer | Promise<Answer> {
@@ -87,6 +94,10 @@ export class Session implements Dialogue {
     const handler = Object.hasOwn(COMMANDS, verb) ? COMMANDS[verb] : undefined;
     if (handler === undefined) return this.#unknown(first, line);
     this.#client.where = verb;
+    if (this.#denied !== null && verb !== "QUIT") {
+      const denied = /^.21$/.test(String(this.#denied.code)) ? this.#denied : REPLY.accessDenied(namaddr(this.#client));
+      return this.#answer(verb, bad(denied));
+    }
     if (line.behind !== "" && this.#pipelinesImproperly(verb, line.behind) && config.smtpd_forbid_unauth_pipelining) {
       return this.#answer(verb, bad(REPLY.pipelining));
     }
@@ -118,17 +129,19 @@ export class Session implements Dialogue {
     if (this.#inData) this.#errors.count("DATA", true, false);
     this.mail.forget();
     this.#logger.info(`disconnect from ${namaddr(this.#client)}${this.#errors.summary(ORDER)}`);
+    this.#limits.gone();
     this.#host.gone(this.#slot);
   }
 
   hello(words: readonly Word[], protocol: "SMTP" | "ESMTP"): Outcome | Promise<Outcome> {
     if (words.length < 2) return bad(protocol === "SMTP" ? REPLY.heloSyntax : REPLY.ehloSyntax);
     const helo = words.slice(1).map((word) => word.text).join(" ").replace(/[^\x20-\x7e]/g, "?");
-    const facts = { ...this.mail.facts(), helo };
-    return this.mail.judged(this.#host.judge("helo", facts), facts, () => {
+    const facts = { ...this.mail.facts(), helo, sender: null, recipient: null, queueId: "" };
+    return this.mail.judged(this.#host.judge("helo", facts, this.mail.policy), facts, () => {
       this.mail.forget();
       this.#client.helo = helo;
-      this.#client.protocol = protocol;
+      // Who has said EHLO may go on pipelining after HELO.
+      if (protocol === "ESMTP") this.#client.protocol = protocol;
       const lines = [
         this.#host.config.myhostname,
         ...protocol === "ESMTP" ? this.#host.keywords(this.#client.rules) : [],
@@ -143,13 +156,31 @@ export class Session implements Dialogue {
     return good(REPLY.ok);
   }
 
-  vrfy(words: readonly Word[]): Outcome {
+  vrfy(words: readonly Word[]): Outcome | Promise<Outcome> {
     const { config } = this.#host;
     if (config.disable_vrfy_command) return bad(REPLY.verifyDisabled);
     if (words.length < 2) return bad(REPLY.syntax("VRFY address"));
     const address = words.slice(1).map((word) => word.text).join(" ");
-    if (words.length > 2) return this.mail.refusedSyntax(REPLY.badRecipient, true, address);
-    return good(REPLY.verify(address));
+    const parsed = words.length > 2 ? null : parseEnvelopeAddress(address, false);
+    if (parsed === null || parsed.address === "") return this.mail.refusedSyntax(REPLY.badRecipient, true, address);
+    const facts = { ...this.mail.facts(), recipient: parsed.address };
+    const verdict = this.#host.judge("recipient", facts, this.mail.policy);
+    return this.mail.judged(verdict, facts, () => good(REPLY.verify(address)));
+  }
+
+  /** RFC 1985. There is no queue for one domain alone: what policy lets pass is not served. */
+  etrn(words: readonly Word[]): Outcome | Promise<Outcome> {
+    if (this.#host.config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
+    if (this.mail.open) return bad(REPLY.transactionInProgress);
+    if (words.length !== 2) return bad(REPLY.etrnSyntax);
+    const domain = (words[1] as Word).text.replace(/^[^A-Za-z0-9]/, "");
+    if (!validDomain(domain)) return bad(REPLY.badParameter);
+    const facts = { ...this.mail.facts(), etrn: domain };
+    const verdict = this.#host.judge("etrn", facts, this.mail.policy);
+    return this.mail.judged(verdict, facts, () => {
+      this.#logger.info(`NOQUEUE: reject: ETRN ${domain}... from ${namaddr(this.#client)}`);
+      return bad(REPLY.notServed(domain));
+    });
   }
 
   /** Another client speaks from now on: its session begins anew (XCLIENT_README). */
@@ -160,7 +191,7 @@ export class Session implements Dialogue {
     const change = parseXclient(words, this.#host.ipv6);
     if ("refused" in change) return bad(change.refused);
     this.mail.forget();
-    Object.assign(this.#client, { helo: "", protocol: "SMTP" }, change);
+    Object.assign(this.#client, { helo: "" }, change);
     const greet = (reply: Reply): Outcome => ({ ...good(reply), uncounted: true });
     const greeting = this.#withRules(() => this.#greeting());
     return greeting instanceof Promise ? greeting.then(greet) : greet(greeting);
@@ -193,7 +224,7 @@ export class Session implements Dialogue {
 
   #greet(): Answer | Promise<Answer> {
     this.#logger.info(`connect from ${namaddr(this.#client)}`);
-    const refused = this.#host.refuseConnection();
+    const refused = this.#host.refuseConnection() ?? this.#limits.connected();
     if (refused !== null) return this.#last(replyText(refused));
     const answered = (reply: Reply): Answer =>
       reply.close ? this.#last(replyText(reply)) : { text: replyText(reply), next: "command" };
@@ -203,9 +234,15 @@ export class Session implements Dialogue {
 
   #greeting(): Reply | Promise<Reply> {
     const banner: Reply = { code: 220, status: "", lines: [this.#host.config.smtpd_banner], close: false };
-    const chosen = (value: Verdict): Reply => typeof value === "object" ? value : banner;
-    const verdict = this.#host.judge("client", this.mail.facts());
-    return verdict instanceof Promise ? verdict.then(chosen) : chosen(verdict);
+    const facts = this.mail.facts();
+    this.#denied = null;
+    this.mail.policy.restart();
+    const chosen = (value: Verdict): Reply => {
+      if (typeof value !== "object") return banner;
+      this.#denied = value;
+      return this.mail.rejected(value, facts).reply;
+    };
+    return after(this.#host.judge("client", facts, this.mail.policy), chosen);
   }
 
   #last(text: string): Answer {
@@ -223,7 +260,8 @@ export class Session implements Dialogue {
     this.#inData = outcome.next === "data";
     if (outcome.uncounted === true) this.#errors.countOnly(verb);
     else if (!this.#inData) this.#errors.count(verb, outcome.error, JUNK.has(verb));
-    const text = replyText(outcome.reply);
+    const { soft_bounce: soft } = this.#host.config;
+    const text = replyText(soft ? softened(outcome.reply) : outcome.reply);
     if (outcome.reply.close) return { ...this.#last(text), delay };
     if (!this.#inData) return { text, next: "command", delay };
     return { text, next: "data", delay, lenient: this.#client.rules.bareNewline === "no" };
@@ -258,6 +296,7 @@ export class Session implements Dialogue {
       this.#logger.info(`improper command pipelining after ${verb} from ${namaddr(this.#client)}: ${shown}`);
     }
     this.#improperPipelining = true;
+    this.mail.pipelined = true;
     return true;
   }
 }

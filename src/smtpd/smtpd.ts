@@ -3,6 +3,7 @@
  * holds what all sessions of the service share. Refuses to start (ConfigError) without relay control.
  */
 
+import type { Transport } from "../agent.ts";
 import type { Cleanup, CleanupMessage, Origin } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
 import type { Envelope } from "../envelope.ts";
@@ -16,11 +17,13 @@ import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
+import type { ClientEvents } from "./client-limits.ts";
 import { Clients, withKeywords } from "./clients.ts";
 import { Engine } from "./engine/server.ts";
 import type { ClientRules, MessageSink, SessionHost } from "./host.ts";
 import { NAMELESS, type PeerName, PeerNames } from "./peer.ts";
-import type { SessionFacts, Verdict } from "./restrictions.ts";
+import type { SessionFacts, Verdict } from "./facts.ts";
+import type { MessageActions, PolicyMemory } from "./judging.ts";
 import { Session } from "./session.ts";
 import { type Stage, Stages } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
@@ -34,8 +37,11 @@ export interface SmtpdServices {
   readonly classes: AddressClasses;
   readonly resolver: Resolver;
   readonly openTable: (table: string) => LookupTable;
+  /** Where mail for an address goes (transport_maps, relocated_maps). */
+  readonly route: (address: string) => Transport | Promise<Transport>;
   /** A message is durable in the queue. */
   readonly queued: (committed: Committed) => void;
+  readonly events: ClientEvents;
   /** Sessions at most (master.cf maxproc); 0: no limit. */
   readonly sessionLimit: number;
   /** Sessions of all services for which the process has descriptors: more are turned away at once. */
@@ -52,6 +58,7 @@ export class Smtpd implements SessionHost {
   readonly ipv6: boolean;
   readonly noop: ReadonlySet<string>;
   readonly forbidden: ReadonlySet<string>;
+  readonly events: ClientEvents;
   readonly #services: SmtpdServices;
   readonly #stages: Stages;
   readonly #engine: Engine;
@@ -69,15 +76,20 @@ export class Smtpd implements SessionHost {
     const { config, runtime } = services;
     this.#services = services;
     this.config = config;
+    this.events = services.events;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");
     const networks = { runtime, parents: false, addresses: true, place: "mynetworks" };
     const myNetworks = parseMatchList(config.mynetworks, networks);
     this.#stages = new Stages({
       config,
+      runtime,
       classes: services.classes,
       myNetworks,
+      resolver: services.resolver,
       open: services.openTable,
+      route: services.route,
+      warn: (text) => this.logger.warn(text),
     });
     this.#clients = new Clients(config, runtime);
     this.#ownClients = localClients(config, services, myNetworks);
@@ -128,8 +140,8 @@ export class Smtpd implements SessionHost {
     return new QueuedMessage(this.#services);
   }
 
-  judge(stage: Stage, facts: SessionFacts): Verdict | Promise<Verdict> {
-    return this.#stages.at(stage, facts);
+  judge(stage: Stage, facts: SessionFacts, memory: PolicyMemory): Verdict | Promise<Verdict> {
+    return this.#stages.at(stage, facts, memory);
   }
 
   peerName(address: string): PeerName | Promise<PeerName> {
@@ -223,8 +235,11 @@ class QueuedMessage implements MessageSink {
     return this.#message.data(piece);
   }
 
-  async finish(envelope: Envelope): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
-    const result = await this.#message.finish(envelope);
+  async finish(
+    envelope: Envelope,
+    actions: MessageActions,
+  ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
+    const result = await this.#message.finish(envelope, actions);
     if (result.kind === "refused") return { refused: result.reply };
     if (result.kind === "discarded") return { queuedAs: this.#message.id };
     this.#queued(result.committed);

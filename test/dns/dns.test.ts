@@ -97,7 +97,7 @@ describe("records", () => {
       }
       assert.deepEqual(await resolver.addresses("dangling.example", 4), { kind: "none", why: "nxdomain" });
       const loop = await resolver.addresses("loop.example", 4);
-      assert.deepEqual(loop, { kind: "unsure", why: "Name server loop for loop.example" });
+      assert.deepEqual(loop, { kind: "unsure", why: "Name server loop for loop.example", fault: "loop" });
     });
   });
 

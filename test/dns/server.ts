@@ -92,7 +92,11 @@ function reply(server: TestNameServer, query: Uint8Array, tcp: boolean): Uint8Ar
   });
 }
 
-export async function nameServer(settings: NameServerSettings): Promise<TestNameServer> {
+/** On a free port of 127.0.0.1, or where `at` says. */
+export async function nameServer(
+  settings: NameServerSettings,
+  at: { readonly host: string; readonly port: number } = { host: "127.0.0.1", port: 0 },
+): Promise<TestNameServer> {
   const udp = createSocket("udp4");
   const sockets = new Set<Socket>();
   const tcp: Server = createServer();
@@ -132,14 +136,14 @@ export async function nameServer(settings: NameServerSettings): Promise<TestName
   });
   for (let attempt = 0;; attempt++) {
     const port = await new Promise<number>((done) => {
-      tcp.listen(0, "127.0.0.1", () => done((tcp.address() as { port: number }).port));
+      tcp.listen(at.port, at.host, () => done((tcp.address() as { port: number }).port));
     });
     const bound = await new Promise<boolean>((done) => {
       udp.once("error", () => done(false));
-      udp.bind(port, "127.0.0.1", () => done(true));
+      udp.bind(port, at.host, () => done(true));
     });
     if (bound) {
-      (server as { address: string }).address = `127.0.0.1:${port}`;
+      (server as { address: string }).address = `${at.host}:${port}`;
       return server;
     }
     if (attempt > 5) throw new Error("no port is free for both UDP and TCP");

@@ -35,12 +35,20 @@ postlog unix-dgram n - n - 1 postlogd
 `;
 
 export interface DebianPostfix {
+  readonly folder: string;
   readonly port: number;
   log(): string;
   stop(): void;
 }
 
-export async function startDebianPostfix(main: string): Promise<DebianPostfix> {
+export interface DebianOptions {
+  /** Lines of master.cf beside the usual ones. */
+  readonly services?: string;
+  /** Words before the commands that start it. */
+  readonly before?: readonly string[];
+}
+
+export async function startDebianPostfix(main: string, options: DebianOptions = {}): Promise<DebianPostfix> {
   const folder = mkdtempSync(join(tmpdir(), "debian-postfix-"));
   const port = await freePort();
   for (const name of ["etc", "spool", "lib"]) mkdirSync(`${folder}/${name}`);
@@ -66,12 +74,17 @@ disable_dns_lookups = yes
 ${main}
 `,
   );
-  writeFileSync(`${folder}/etc/master.cf`, `127.0.0.1:${port} inet n - n - - smtpd\n${SERVICES}`);
+  writeFileSync(
+    `${folder}/etc/master.cf`,
+    `127.0.0.1:${port} inet n - n - - smtpd\n${SERVICES}${options.services ?? ""}\n`,
+  );
   const command = (word: string): void => {
-    execFileSync("postfix", ["-c", `${folder}/etc`, word], { stdio: "ignore" });
+    const [program = "", ...words] = [...options.before ?? [], "postfix", "-c", `${folder}/etc`, word];
+    execFileSync(program, words, { stdio: "ignore" });
   };
   command("start");
   return {
+    folder,
     port,
     log: () => readFileSync(`${folder}/mail.log`, "latin1"),
     stop: () => {

@@ -1,0 +1,94 @@
+/**
+ * anvil(8): how many connections a client has, and how many connections, messages and recipients it asked for in the
+ * present anvil_rate_time_unit. A client is an address, or the network that smtpd_client_ipv4_prefix_length and
+ * smtpd_client_ipv6_prefix_length make of it, at one service. Clients that are gone and silent for a unit are
+ * forgotten.
+ */
+
+import { addressBytes, addressText } from "../ip-address.ts";
+import type { Clock, Millis } from "../runtime.ts";
+
+export type ClientEvent = "connections" | "messages" | "recipients";
+
+interface Client {
+  open: number;
+  since: Millis;
+  readonly counts: Record<ClientEvent, number>;
+}
+
+export interface AnvilRules {
+  readonly unit: Millis;
+  readonly prefix4: number;
+  readonly prefix6: number;
+}
+
+/** Clients beyond which those that are silent are looked for. */
+const SWEEP_AT = 1000;
+
+export class Anvil {
+  readonly #clock: Clock;
+  readonly #rules: AnvilRules;
+  readonly #clients = new Map<string, Client>();
+  #sweepAt = SWEEP_AT;
+
+  constructor(clock: Clock, rules: AnvilRules) {
+    this.#clock = clock;
+    this.#rules = rules;
+  }
+
+  /** Clients that are remembered. */
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  /** Counts a connection: those that are open, and those of this unit of time. */
+  connect(service: string, address: string): { readonly open: number; readonly rate: number } {
+    const client = this.#client(service, address);
+    return { open: ++client.open, rate: this.#count(client, "connections") };
+  }
+
+  disconnect(service: string, address: string): void {
+    const client = this.#clients.get(this.#key(service, address));
+    if (client !== undefined && client.open > 0) client.open--;
+  }
+
+  /** The event's count in this unit of time, this one among them. */
+  event(service: string, address: string, event: ClientEvent): number {
+    return this.#count(this.#client(service, address), event);
+  }
+
+  #count(client: Client, event: ClientEvent): number {
+    const now = this.#clock.monotonic();
+    if (now - client.since >= this.#rules.unit) {
+      client.since = now;
+      Object.assign(client.counts, { connections: 0, messages: 0, recipients: 0 });
+    }
+    return ++client.counts[event];
+  }
+
+  #client(service: string, address: string): Client {
+    const key = this.#key(service, address);
+    const known = this.#clients.get(key);
+    if (known !== undefined) return known;
+    if (this.#clients.size >= this.#sweepAt) this.#sweep();
+    const counts = { connections: 0, messages: 0, recipients: 0 };
+    const made = { open: 0, since: this.#clock.monotonic(), counts };
+    this.#clients.set(key, made);
+    return made;
+  }
+
+  #sweep(): void {
+    const silent = this.#clock.monotonic() - this.#rules.unit;
+    for (const [key, { open, since }] of this.#clients) if (open === 0 && since <= silent) this.#clients.delete(key);
+    this.#sweepAt = Math.max(SWEEP_AT, this.#clients.size * 2);
+  }
+
+  #key(service: string, address: string): string {
+    const bytes = addressBytes(address);
+    if (bytes === null) return `${service} ${address}`;
+    const kept = bytes.length === 4 ? this.#rules.prefix4 : this.#rules.prefix6;
+    if (kept >= bytes.length * 8) return `${service} ${address}`;
+    const network = bytes.map((byte, at) => byte & (0xff00 >> Math.min(8, Math.max(0, kept - at * 8))));
+    return `${service} ${addressText(network)}/${kept}`;
+  }
+}
