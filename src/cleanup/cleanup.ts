@@ -6,12 +6,10 @@
  * Throws ResourceError when the store cannot take the message; nothing is queued then.
  */
 
-import { quoteLocal, splitAddress } from "../address.ts";
 import type { ContentSource } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import { type ClientOrigin, type Envelope, plainRecipient, type Recipient } from "../envelope.ts";
 import { assert } from "../errors.ts";
-import { mailDate } from "../header.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Committed, Incoming, QueueStore } from "../queue/store.ts";
@@ -20,8 +18,11 @@ import type { Clock, Millis } from "../runtime.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import { Actions } from "./actions.ts";
 import { CheckedContent, type ContentRules } from "./checked.ts";
+import { HeaderStage } from "./header-stage.ts";
 import { HeaderBlock, type HeaderOptions, SeenHeaders } from "./headers.ts";
 import { MIME_ERRORS, type MimeError } from "./mime-part.ts";
+import { missingHeaders } from "./missing-headers.ts";
+import type { RewriteScope, Rewriting } from "./rewriting.ts";
 import { contentRules, type OpenTable } from "./rules.ts";
 
 export interface CleanupServices {
@@ -31,6 +32,8 @@ export interface CleanupServices {
   readonly clock: Clock;
   /** Without it no parameter may name a table of content checks. */
   readonly openTable?: OpenTable;
+  /** Without it addresses stay as they come. */
+  readonly rewriting?: Rewriting;
 }
 
 export interface Origin {
@@ -42,6 +45,10 @@ export interface Origin {
   readonly fullName?: string;
   /** Content checks apply (receive_override_options, internal_mail_filter_classes). */
   readonly checked: boolean;
+  /** No table changes addresses, and no copies are made (receive_override_options = no_address_mappings). */
+  readonly unmapped?: boolean;
+  /** A notice of this system: no copies are made. */
+  readonly internal?: boolean;
   /** For log lines of content checks: who handed it in (absent: a program of this host), and the last recipient. */
   readonly client?: ClientOrigin;
   readonly recipient?: string;
@@ -107,6 +114,10 @@ export class CleanupMessage {
   #inBody = false;
   #bytes = 0;
   #wait: Promise<void> | null = null;
+  /** Null: headers are not rewritten, or have been. */
+  #stage: HeaderStage | null = null;
+  #rewritten: Promise<void> | null = null;
+  #refused: Reply | null = null;
   #idLogged = false;
   #tooBig = false;
   /** What of the content is handed out when the message is refused. */
@@ -118,7 +129,7 @@ export class CleanupMessage {
     this.#seen = new SeenHeaders(cleanup.drop);
     this.#block = new HeaderBlock(cleanup.headers, {
       keep: (piece) => this.#keep(piece),
-      headersDone: () => this.#complete(),
+      headersDone: () => this.#headersDone(),
     }, this.#seen);
   }
 
@@ -134,7 +145,12 @@ export class CleanupMessage {
   /** The first lines of the message: trace headers, whole lines with CRLF. Once, before data(). */
   begin(origin: Origin, trace: string): void {
     this.#origin = origin;
-    const { rules } = this.#cleanup;
+    const { rules, services: { rewriting } } = this.#cleanup;
+    const context = rewriting?.context(origin.complete) ?? null;
+    if (rewriting !== undefined && context !== null) {
+      const scope = this.#scope(origin);
+      this.#stage = new HeaderStage((bytes, start, end) => rewriting.header(bytes, start, end, context, scope));
+    }
     if (origin.checked && rules !== null) this.#checked = this.#checkedContent(rules, origin);
     if (trace === "") return;
     if (this.#checked !== null) return this.#checked.trace(latin1Encode(trace));
@@ -163,12 +179,9 @@ export class CleanupMessage {
     const checked = this.#checked;
     if (checked !== null) await checked.end();
     else if (!this.#inBody) this.#block.end();
+    if (this.#rewritten !== null) await this.#rewritten;
     const actions = checked?.actions ?? null;
-    const { config } = this.#cleanup.services;
-    const wished = wishes.redirect !== null || wishes.copies.length > 0
-      ? { ...envelope, recipients: redirected(envelope.recipients, wishes, config) }
-      : envelope;
-    const changed = this.#changed(wished, actions);
+    const changed = await this.#changed(envelope, actions, wishes);
     const refused = this.#refusal(changed);
     if (refused !== null || actions?.discarded || wishes.discarded) {
       await this.abort();
@@ -183,6 +196,11 @@ export class CleanupMessage {
   }
 
   #keep(piece: Uint8Array): void {
+    if (this.#stage !== null) this.#stage.keep(piece);
+    else this.#store(piece);
+  }
+
+  #store(piece: Uint8Array): void {
     const { returned } = this.#origin ?? {};
     if (returned) this.#keepForReturn(piece);
     this.#bytes += piece.length;
@@ -204,7 +222,7 @@ export class CleanupMessage {
     const { clock } = this.#cleanup.services;
     return new CheckedContent(rules, {
       keep: (piece) => this.#keep(piece),
-      headersDone: () => this.#complete(),
+      headersDone: () => this.#headersDone(),
       headerSeen: (name, value) => this.#headerSeen(name, value),
     }, { actions, seen: this.#seen, clock, id: this.id, kept: returned });
   }
@@ -224,25 +242,84 @@ export class CleanupMessage {
     this.#checked?.refuse(REPLY.tooManyHops);
   }
 
-  /** The envelope as the content checks want it. */
-  #changed(envelope: Envelope, actions: Actions | null): Envelope {
+  #scope({ unmapped, internal }: Origin): RewriteScope {
+    const mapped = unmapped !== true;
+    const warn = (text: string): void => void this.#cleanup.logger.warn(`${this.id}: ${text}`);
+    return { mapped, copies: mapped && internal !== true, warn };
+  }
+
+  /** Rewrites the headers, then adds what is missing; the sender waits where a table takes time. */
+  #headersDone(): void {
+    const stage = this.#stage;
+    if (stage === null) return this.#complete(this.#origin?.sender ?? "");
+    const headers = stage.finish();
+    const { rewriting } = this.#cleanup.services;
+    if (headers instanceof Promise || !rewriting!.idle) {
+      this.#rewritten = this.#headersRewritten(stage, headers);
+      this.#wait = this.#rewritten;
+      return;
+    }
+    this.#stage = null;
+    for (const piece of headers) this.#store(piece);
+    this.#complete(this.#origin?.sender ?? "");
+  }
+
+  async #headersRewritten(
+    stage: HeaderStage,
+    headers: readonly Uint8Array[] | Promise<readonly Uint8Array[] | Reply>,
+  ): Promise<void> {
+    const result = await headers;
+    const origin = this.#origin as Origin;
+    const mapped = await this.#cleanup.services.rewriting!.senderOf(origin.sender, this.#scope(origin));
+    this.#stage = null;
+    this.#wait = null;
+    if (typeof mapped !== "string") this.#refused = mapped;
+    if ("code" in result) this.#refused = result;
+    else for (const piece of result) this.#store(piece);
+    this.#complete(typeof mapped === "string" ? mapped : origin.sender);
+    for (const piece of stage.behind) this.#store(piece);
+    await (this.#wait as Promise<void> | null ?? Promise.resolve());
+  }
+
+  /** The envelope as tables and content checks want it. */
+  async #changed(envelope: Envelope, actions: Actions | null, wishes: Wishes): Promise<Envelope> {
     const { config } = this.#cleanup.services;
     const is8bit = this.#seen.is8bit && config.detect_8bit_encoding_header;
     const encoding = is8bit ? "8bit" as const : envelope.encoding;
-    if (actions === null) return is8bit ? { ...envelope, encoding } : envelope;
-    const filter = actions.filter ?? envelope.filter;
+    const copies = actions === null ? wishes.copies : [...wishes.copies, ...actions.copies];
+    const { sender, recipients } = await this.#mapped(
+      copies.length === 0 ? envelope : { ...envelope, recipients: withCopies(envelope.recipients, copies, config) },
+    );
+    const redirect = actions?.redirect ?? wishes.redirect;
+    const filter = actions?.filter ?? envelope.filter;
+    if (!is8bit && sender === envelope.sender && recipients === envelope.recipients && redirect === null) {
+      return filter === envelope.filter ? envelope : { ...envelope, filter: filter as string };
+    }
     return {
       ...envelope,
+      sender,
       encoding,
-      recipients: redirected(envelope.recipients, actions, config),
+      recipients: redirected(recipients, redirect, config),
       ...filter === undefined ? {} : { filter },
     };
+  }
+
+  async #mapped(envelope: Envelope): Promise<Pick<Envelope, "sender" | "recipients">> {
+    const { rewriting } = this.#cleanup.services;
+    if (rewriting === undefined || this.#refused !== null) return envelope;
+    const sender = rewriting.nullSender(envelope.sender);
+    if (rewriting.idle) return { sender, recipients: envelope.recipients };
+    const done = await rewriting.envelope({ ...envelope, sender }, this.#scope(this.#origin as Origin));
+    if ("envelope" in done) return done.envelope;
+    this.#refused = done.refused;
+    return envelope;
   }
 
   #refusal(envelope: Envelope): Reply | null {
     const { hopcount_limit: hops } = this.#cleanup.services.config;
     const ofChecks = this.#checked?.actions.refused ?? null;
     if (ofChecks !== null && ofChecks.code < 500) return ofChecks;
+    if (this.#refused !== null) return this.#refused;
     if (this.#checked?.actions.discarded) return null;
     if (this.#tooBig) return REPLY.messageTooBig;
     if (this.#seen.received >= hops) {
@@ -278,63 +355,32 @@ export class CleanupMessage {
     };
   }
 
-  /** Logs the message id and adds the headers that are missing (RFC 6409 §8). */
-  #complete(): void {
+  /** Logs the message id and adds the headers that are missing. */
+  #complete(sender: string): void {
     const origin = this.#origin;
     const seen = this.#seen;
     const { clock, config } = this.#cleanup.services;
-    const resent = [...seen.names].some((name) => name.startsWith("resent-")) ? "Resent-" : "";
-    const missing = (name: string): boolean => !seen.names.has(`${resent}${name}`.toLowerCase());
-    let added = "";
-    let messageId = seen.messageId;
-    if (origin !== null && (origin.complete || config.always_add_missing_headers)) {
-      const zone = clock.zoneMinutes(origin.arrived);
-      if (missing("Message-Id")) {
-        const id = `<${stampOf(origin.arrived, zone)}.${this.id}@${config.myhostname}>`;
-        added += `${resent}Message-Id: ${id}\r\n`;
-        if (resent === "") messageId = id;
-      }
-      if (missing("Date")) {
-        added += `${resent}Date: ${mailDate(origin.arrived, zone, clock.zoneName(origin.arrived))}\r\n`;
-      }
-      if (missing("From")) added += `${resent}From: ${fromText(origin)}\r\n`;
-      const visible = ["to", "cc", "resent-to", "resent-cc"].some((name) => seen.names.has(name));
-      if (!visible && config.undisclosed_recipients_header !== "") {
-        added += `${config.undisclosed_recipients_header}\r\n`;
-      }
+    const complete = origin !== null && (origin.complete || config.always_add_missing_headers ||
+      config.remote_header_rewrite_domain !== "");
+    const facts = { id: this.id, sender, arrived: origin?.arrived ?? 0, fullName: origin?.fullName ?? "" };
+    const added = complete ? missingHeaders(seen, facts, config, clock) : { text: "", messageId: null };
+    if (!this.#idLogged) {
+      this.#cleanup.logger.info(`${this.id}: message-id=${added.messageId ?? seen.messageId ?? "<>"}`);
     }
-    if (!this.#idLogged) this.#cleanup.logger.info(`${this.id}: message-id=${messageId ?? "<>"}`);
-    if (added !== "") this.#keep(latin1Encode(added));
+    if (added.text !== "") this.#store(latin1Encode(added.text));
   }
 }
 
-/** REDIRECT sends everything to one address, BCC adds some. */
-function redirected(
-  recipients: readonly Recipient[],
-  actions: Pick<Wishes, "redirect" | "copies">,
-  config: Config,
-): readonly Recipient[] {
-  const copies = new Set(actions.copies.map((address) => rewriteAddress(address, config)));
-  const all = [...recipients];
-  for (const address of copies) all.push({ ...plainRecipient(address), notify: ["never"] });
-  const [first] = all;
-  if (actions.redirect === null || first === undefined) return all;
+/** BCC adds addresses that nobody is told of. */
+function withCopies(recipients: readonly Recipient[], copies: readonly string[], config: Config): readonly Recipient[] {
+  const added = new Set(copies.map((address) => rewriteAddress(address, config)));
+  return [...recipients, ...[...added].map((address) => ({ ...plainRecipient(address), notify: ["never" as const] }))];
+}
+
+/** REDIRECT sends everything to one address. */
+function redirected(recipients: readonly Recipient[], redirect: string | null, config: Config): readonly Recipient[] {
+  const [first] = recipients;
+  if (redirect === null || first === undefined) return recipients;
   const original = first.original === "" ? first.address : first.original;
-  return [{ ...first, address: rewriteAddress(actions.redirect, config), original }];
-}
-
-/** "20261122170000" in local time. */
-function stampOf(at: Millis, zoneMinutes: number): string {
-  return new Date(at + zoneMinutes * 60_000).toISOString().replace(/\D/g, "").slice(0, 14);
-}
-
-/** header_from_format = standard: `Full Name <address>`; RFC 5322 §3.2.3 tells when the name needs quotes. */
-function fromText(origin: Origin): string {
-  const sender = origin.sender === "" ? "MAILER-DAEMON" : origin.sender;
-  const { local, domain } = splitAddress(sender);
-  const address = domain === "" ? quoteLocal(local) : sender;
-  if (origin.fullName === undefined || origin.fullName === "") return address;
-  const plain = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~ \x80-\xff-]+$/.test(origin.fullName);
-  const name = plain ? origin.fullName : `"${origin.fullName.replace(/["\\]/g, "\\$&")}"`;
-  return `${name} <${address}>`;
+  return [{ ...first, address: rewriteAddress(redirect, config), original }];
 }

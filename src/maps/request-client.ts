@@ -26,6 +26,8 @@ export interface RequestOptions {
   readonly frame: (received: string) => Framing;
   /** Requests over one connection; 0 or none: no limit. */
   readonly requestLimit?: number;
+  /** True: a request whose connection is lost is not made again here. */
+  readonly once?: boolean;
 }
 
 const CONNECTIONS = 10;
@@ -130,7 +132,7 @@ export class RequestClient {
     try {
       const waited = this.#waiting();
       const answered = await this.#over(waited ?? new Line(this.#runtime, this.#options), request);
-      if (answered.kind !== "lost") return answered;
+      if (answered.kind !== "lost" || this.#options.once === true) return answered;
       return await this.#over(new Line(this.#runtime, this.#options), request);
     } finally {
       this.#busy--;

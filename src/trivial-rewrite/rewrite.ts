@@ -1,32 +1,71 @@
 /**
- * Address rewriting to canonical form, as trivial-rewrite(8) does it: bang paths, percent hack, missing domains.
- * Pure: address and configuration in, address out. The null sender stays as it is.
+ * Address rewriting to canonical form, as trivial-rewrite(8) does it: source routes, bang paths, percent hack, missing
+ * domains. Addresses are in external form. Pure: address and configuration in, address out. The null sender stays as
+ * it is.
  */
 
-import { splitAddress } from "../address.ts";
 import type { Config } from "../config/config.ts";
+import { internal, quoted, scan, type Token, token } from "./tokens.ts";
 
-type RewriteParameters = Pick<
+export type RewriteParameters = Pick<
   Config,
   "swap_bangpath" | "allow_percent_hack" | "append_at_myorigin" | "append_dot_mydomain" | "myorigin" | "mydomain"
 >;
 
-export function rewriteAddress(address: string, config: RewriteParameters): string {
-  if (address === "") return "";
-  let { local, domain } = splitAddress(address);
-  if (domain === "" && !local.startsWith('"')) {
-    const bang = local.indexOf("!");
-    const percent = local.lastIndexOf("%");
-    if (config.swap_bangpath && bang > 0 && bang < local.length - 1) {
-      domain = local.slice(0, bang);
-      local = local.slice(bang + 1);
-    } else if (config.allow_percent_hack && percent > 0 && percent < local.length - 1) {
-      domain = local.slice(percent + 1);
-      local = local.slice(0, percent);
-    }
+/** What completes an address: the local context, or remote_header_rewrite_domain; "": nothing does. */
+export interface RewriteContext {
+  readonly origin: string;
+  readonly domain: string;
+}
+
+export function localContext(config: RewriteParameters): RewriteContext {
+  return { origin: config.myorigin, domain: config.mydomain };
+}
+
+/** user@name.name of plain characters: nothing is to be done. */
+const WHOLE = /^[A-Za-z0-9_+=~^{}&*$#'/?`-]+(?:\.[A-Za-z0-9_+=~^{}&*$#'/?`-]+)*@[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+$/;
+
+export function isWholeAddress(address: string): boolean {
+  return WHOLE.test(address);
+}
+
+export function rewriteAddress(
+  address: string,
+  config: RewriteParameters,
+  context: RewriteContext = localContext(config),
+): string {
+  if (address === "" || WHOLE.test(address)) return address;
+  const rewritten = quoted(internal(rewriteTokens(scan(address), config, context)));
+  return rewritten === '""' ? "" : rewritten;
+}
+
+const lastOf = (list: readonly Token[], type: string): number => list.findLastIndex((one) => one.type === type);
+
+/** Tokens of one address. */
+export function rewriteTokens(list: readonly Token[], config: RewriteParameters, context: RewriteContext): Token[] {
+  const [only] = list;
+  if (only === undefined) return [];
+  if (list.length === 1 && only.type === "quoted" && only.text === "") return [...list];
+  if (list.length === 1 && only.type === "@") return [token("quoted")];
+  const colon = only.type === "@" ? list.findIndex(({ type }) => type === ":") : -1;
+  const bare = colon >= 0 && colon < list.length - 1 ? list.slice(colon + 1) : [...list];
+  const whole = lastOf(bare, "@") < 0 ? withDomain(bare, config, context) : bare;
+  if (config.append_dot_mydomain && context.domain !== "") {
+    const at = lastOf(whole, "@");
+    const domain = whole.slice(at + 1);
+    const complete = domain.some(({ type }) => type === "literal" || type === ".");
+    if (at >= 0 && domain.length > 0 && !complete) whole.push(token("."), ...scan(context.domain));
   }
-  if (domain === "") return config.append_at_myorigin ? `${local}@${config.myorigin}` : local;
-  if (domain.endsWith(".") && domain.length > 1) domain = domain.slice(0, -1);
-  if (config.append_dot_mydomain && !domain.includes(".") && !domain.startsWith("[")) domain += `.${config.mydomain}`;
-  return `${local}@${domain}`;
+  const before = whole.at(-2)?.type;
+  if (whole.at(-1)?.type === "." && before !== undefined && before !== "." && before !== "@") whole.pop();
+  return whole;
+}
+
+function withDomain(list: readonly Token[], config: RewriteParameters, context: RewriteContext): Token[] {
+  const bang = config.swap_bangpath ? list.findIndex(({ type }) => type === "!") : -1;
+  if (bang >= 0) return [...list.slice(bang + 1), token("@"), ...list.slice(0, bang)];
+  const percent = config.allow_percent_hack ? lastOf(list, "%") : -1;
+  if (percent >= 0) return [...list.slice(0, percent), token("@"), ...list.slice(percent + 1)];
+  if (!config.append_at_myorigin || context.origin === "") return [...list];
+  return [...list, token("@"), ...scan(context.origin)];
 }

@@ -26,13 +26,13 @@ const ROWS: readonly (readonly [string, string, Partial<typeof USUAL>?])[] = [
   ["a!b!user", "b!user@a.dom.example"],
   ["host!user", "host!user@origin.example", { swap_bangpath: false }],
   ["host!user@d.example", "host!user@d.example"],
-  ["!user", "!user@origin.example"],
-  ["host!", "host!@origin.example"],
+  ["!user", "user@"],
+  ["host!", '""@host.dom.example'],
   ["user%d.example", "user@d.example"],
   ["user%a%d.example", "user%a@d.example"],
   ["user%d.example", "user%d.example@origin.example", { allow_percent_hack: false }],
-  ["%d.example", "%d.example@origin.example"],
-  ['"a!b"', '"a!b"@origin.example'],
+  ["%d.example", '""@d.example'],
+  ['"a!b"', "a!b@origin.example"],
   ['"a b"@d.example', '"a b"@d.example'],
 ];
 
