@@ -83,6 +83,7 @@ function writeSome(fd: number, pieces: readonly Uint8Array[], at: number | null,
 }
 
 class NodeFile implements OpenFile {
+  #closed = false;
   readonly #fd: number;
   readonly #options: FilesOptions;
 
@@ -153,6 +154,9 @@ class NodeFile implements OpenFile {
   }
 
   close(): Promise<void> {
+    // The number may be another file's by now.
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
     return call((done) => fs.close(this.#fd, done));
   }
 }
