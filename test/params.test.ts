@@ -21,6 +21,7 @@ describe("the parameter table", () => {
     assert.deepEqual([...own].sort(), [
       "log_format",
       "postrider_dns_servers",
+      "postrider_smtp_send_ahead",
       "queue_storage",
       "queue_storage_unsafe",
       "worker_processes",

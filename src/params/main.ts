@@ -265,6 +265,12 @@ export const main = {
     ready: false,
     doc: "Worker processes, each a complete mail pipeline.",
   },
+  postrider_smtp_send_ahead: {
+    kind: "boolean",
+    default: "no",
+    ready: true,
+    doc: "The next message's envelope goes to a server with PIPELINING in one segment with the content before it.",
+  },
   postrider_dns_servers: {
     kind: "list",
     default: "",

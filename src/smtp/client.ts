@@ -59,7 +59,6 @@ export type Opening =
 
 /** A session idle for less than this is not asked whether it still lives. */
 const FRESH: Millis = 100;
-/** Servers that are remembered for not taking an envelope behind content. */
 const REFUSES_AHEAD_LIMIT = 1000;
 /** After QUIT, for the peer to close. */
 const LINGER: Millis = 5_000;
@@ -195,6 +194,7 @@ export class Session implements Bound, ConnectionHandler, Line {
   }
 
   ahead(): Uint8Array | null {
+    if (!this.#world.parameters.postrider_smtp_send_ahead) return null;
     const next = this.#spent || this.#world.refusesAhead.has(this.peer.relay) ? null : this.#next?.() ?? null;
     if (next === null) return null;
     const transaction = this.#transactionFor(next.delivery, true);
@@ -395,6 +395,6 @@ export class Session implements Bound, ConnectionHandler, Line {
   }
 
   #settleOpening(opening: Opening): void {
-    this.#opened?.(opening); // only the first one counts
+    this.#opened?.(opening);
   }
 }

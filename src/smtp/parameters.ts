@@ -45,6 +45,7 @@ export type SmtpParameters = Pick<
   | "smtp_connection_reuse_count_limit"
   | "disable_dns_lookups"
   | "disable_mime_output_conversion"
+  | "postrider_smtp_send_ahead"
   | "mime_nesting_limit"
   | "mime_boundary_length_limit"
   | "ignore_mx_lookup_error"
@@ -92,6 +93,7 @@ const DEFAULTS: SmtpParameters = {
   smtp_connection_reuse_time_limit: 300_000,
   smtp_connection_reuse_count_limit: 0,
   disable_mime_output_conversion: false,
+  postrider_smtp_send_ahead: false,
   mime_nesting_limit: 100,
   mime_boundary_length_limit: 2048,
   disable_dns_lookups: false,

@@ -77,7 +77,7 @@ async function sent(
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<{ line: Line; server: ScriptedServer }> {
   const server = await scriptedServer(script);
-  const at = desk(config);
+  const at = desk({ postrider_smtp_send_ahead: true, ...config });
   const line = new Line(at, `[127.0.0.1]:${server.port}`, count);
   await line.run();
   await at.close();
