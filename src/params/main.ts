@@ -269,6 +269,7 @@ export const main = {
     kind: "boolean",
     default: "no",
     ready: true,
+    own: true,
     doc: "The next message's envelope goes to a server with PIPELINING in one segment with the content before it.",
   },
   postrider_dns_servers: {
