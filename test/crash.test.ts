@@ -1,11 +1,10 @@
-import process from "node:process";
 import { test } from "node:test";
 import { SCALE } from "./corpus.ts";
 import { Account, generator } from "./loss.ts";
 import { sleep, startPostrider } from "./postrider.ts";
 import { Sink } from "./sink.ts";
+import { SEED } from "./seed.ts";
 
-const SEED = Number(process.env.POSTRIDER_TEST_SEED ?? Math.floor(Math.random() * 1e9));
 const ROUNDS = Math.max(2, Math.round(6 * SCALE));
 
 test(

@@ -21,24 +21,47 @@ const RUNTIMES = {
 } as const;
 type RuntimeName = keyof typeof RUNTIMES;
 
+/** Process groups under way: they end with this program, and each at its time limit. */
+const running = new Set<number>();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    for (const group of running) process.kill(-group, "SIGKILL");
+    process.exit(1);
+  });
+}
+
 function run(
   command: string,
   words: readonly string[],
   count: (output: string) => Outcome,
   quiet = false,
+  limit = 30 * 60,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
     const started = performance.now();
-    const child = spawn(command, words, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, DENO_JOBS: "2" } });
+    const child = spawn(command, words, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, DENO_JOBS: "2" },
+      detached: true,
+    });
+    running.add(child.pid!);
     let output = "";
+    // What never ends must still say what it was, and let the rest run.
+    const timer = setTimeout(() => {
+      output += `\nkilled after ${limit} s: ${[command, ...words].join(" ")}\n`;
+      process.kill(-child.pid!, "SIGKILL");
+    }, limit * 1000);
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => output += text);
     child.on("error", (error) => resolve({ passed: 0, failed: 1, code: 1, ...report(String(error)) }));
     child.on("close", (code) => {
+      clearTimeout(timer);
+      running.delete(child.pid!);
       const outcome = { ...count(output), code: code ?? 1 };
+      const label = [command, words[0], words.at(-1)?.includes("test/system/") ? words.at(-1) : ""].join(" ");
       const seconds = ((performance.now() - started) / 1000).toFixed(1);
       if (outcome.code !== 0) report(output.length > 60_000 ? `…${output.slice(-60_000)}` : output);
       if (!quiet) {
-        report(`${outcome.code === 0 ? "ok  " : "FAIL"} ${seconds.padStart(6)} s  ${[command, words[0]].join(" ")}`);
+        report(`${outcome.code === 0 ? "ok  " : "FAIL"} ${seconds.padStart(6)} s  ${label}`);
       }
       resolve(outcome);
     });
@@ -51,23 +74,19 @@ function report(text: string): object {
 }
 
 /** A process for each file, as node's runner has it: files of one process share descriptors and what they do wrong. */
-async function eachApart(
-  command: string,
-  before: readonly string[],
-  files: readonly string[],
-  jobs: number,
-): Promise<Outcome> {
+async function eachApart(name: RuntimeName, files: readonly string[], system: boolean): Promise<Outcome> {
   const sum = { passed: 0, failed: 0, code: 0 };
   const waiting = [...files];
+  const { command, arguments: before } = RUNTIMES[name];
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const { passed, failed, code } = await run(command, [...before, file], COUNTS.deno, true);
+      const { passed, failed, code } = await run(command, [...before, file], COUNTS[name], !system, 15 * 60);
       sum.passed += passed;
       sum.failed += Math.max(failed, code === 0 ? 0 : 1);
       sum.code ||= code;
     }
   };
-  await Promise.all(Array.from({ length: jobs }, worker));
+  await Promise.all(Array.from({ length: system ? 1 : 2 }, worker));
   return sum;
 }
 
@@ -109,10 +128,9 @@ for (const name of Object.keys(RUNTIMES) as RuntimeName[]) {
   const chosen = sampled ? files.filter((file) => EVERYWHERE.includes(file)) : files;
   const listed = name === "bun" ? chosen.map((file) => `./${file}`) : chosen;
   // System tests share ports, accounts and the load of the machine: one file after the other.
-  const sequential = system ? before.map((word) => word.replace("concurrency=2", "concurrency=1")) : before;
-  const outcome = name === "deno"
-    ? await eachApart(command, sequential, listed, system ? 1 : 2)
-    : await run(command, [...sequential, ...listed], COUNTS[name]);
+  const outcome = name === "deno" || system
+    ? await eachApart(name, listed, system)
+    : await run(command, [...before, ...listed], COUNTS[name]);
   report(`     ${name}: ${outcome.passed} passed, ${outcome.failed} failed`);
   outcomes.push(outcome);
 }

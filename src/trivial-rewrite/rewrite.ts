@@ -63,7 +63,9 @@ export function rewriteTokens(list: readonly Token[], config: RewriteParameters,
 
 function withDomain(list: readonly Token[], config: RewriteParameters, context: RewriteContext): Token[] {
   const bang = config.swap_bangpath ? list.findIndex(({ type }) => type === "!") : -1;
-  if (bang >= 0) return [...list.slice(bang + 1), token("@"), ...list.slice(0, bang)];
+  // With nothing before the "!", Postfix builds the address anew, as one whole: "!a,b" is "a,b@", not "a, b@".
+  if (bang === 0) return [...list.slice(1).map((one) => ({ ...one, glued: true })), token("@")];
+  if (bang > 0) return [...list.slice(bang + 1), token("@"), ...list.slice(0, bang)];
   const percent = config.allow_percent_hack ? lastOf(list, "%") : -1;
   if (percent >= 0) return [...list.slice(0, percent), token("@"), ...list.slice(percent + 1)];
   if (!config.append_at_myorigin || context.origin === "") return [...list];

@@ -11,7 +11,7 @@ export interface Token {
   text: string;
   /** Of an address. */
   tokens: Token[];
-  /** Words of the address go without space between them: they stood in a list, not by themselves. */
+  /** Words of the address, or this and the next one, go without space between them. */
   glued: boolean;
 }
 
@@ -188,7 +188,7 @@ function angle(work: Grouping): void {
 }
 
 function spaceBetween(one: Token, next: Token | undefined, glued: boolean): boolean {
-  if (next === undefined || glued) return false;
+  if (next === undefined || glued || (one.glued && one.type !== "address")) return false;
   if (one.type === "," || one.type === "group" || next.type === "<") return true;
   const plain = ({ type }: Token): boolean => type.length > 1 && type !== "group";
   return plain(one) && plain(next);

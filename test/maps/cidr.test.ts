@@ -6,8 +6,8 @@ import { CidrRules } from "../../src/maps/cidr.ts";
 import { openTable } from "../../src/maps/map.ts";
 import { fakeRuntime } from "../config/fake-runtime.ts";
 import { address, type Chance, chanceOf } from "./table-texts.ts";
+import { SEED } from "../seed.ts";
 
-const SEED = Date.now() % 1e9;
 const rules = (text: string): CidrRules => new CidrRules(latin1Encode(text), "/t");
 const value = (table: CidrRules, key: string): string => {
   const answer = table.get(key);

@@ -14,8 +14,7 @@ import { CHAIN, HashImage, isHashTable, STEPS } from "../../src/maps/hash.ts";
 import { openTable } from "../../src/maps/map.ts";
 import { fakeRuntime } from "../config/fake-runtime.ts";
 import { type Chance, chanceOf } from "./table-texts.ts";
-
-const SEED = Date.now() % 1e9;
+import { SEED } from "../seed.ts";
 
 function opened(entries: ReadonlyMap<string, string>): HashImage {
   const image = HashImage.open(buildImage(entries, null));

@@ -48,15 +48,23 @@ export interface DebianOptions {
   readonly before?: readonly string[];
 }
 
+/**
+ * The settings with only the last of each name. A second one is a warning of every process, and postlogd, which sends
+ * its own to the socket it reads, waits for itself forever once ten of them are in it.
+ */
+function eachOnce(settings: string): string {
+  const last = new Map(settings.split(/\n(?!\s)/).map((entry) => [/^\w*/.exec(entry)![0], entry]));
+  last.delete("");
+  return [...last.values(), ""].join("\n");
+}
+
 export async function startDebianPostfix(main: string, options: DebianOptions = {}): Promise<DebianPostfix> {
   const folder = mkdtempSync(join(tmpdir(), "debian-postfix-"));
   const port = await freePort();
   for (const name of ["etc", "spool", "lib"]) mkdirSync(`${folder}/${name}`);
   chmodSync(folder, 0o755);
   execFileSync("chown", ["postfix", `${folder}/lib`]);
-  writeFileSync(
-    `${folder}/etc/main.cf`,
-    `compatibility_level = 3.6
+  const settings = `compatibility_level = 3.6
 queue_directory = ${folder}/spool
 data_directory = ${folder}/lib
 command_directory = /usr/sbin
@@ -72,8 +80,8 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 disable_dns_lookups = yes
 ${main}
-`,
-  );
+`;
+  writeFileSync(`${folder}/etc/main.cf`, eachOnce(settings));
   writeFileSync(
     `${folder}/etc/master.cf`,
     `127.0.0.1:${port} inet n - n - - smtpd\n${SERVICES}${options.services ?? ""}\n`,

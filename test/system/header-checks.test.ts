@@ -1,7 +1,7 @@
 /**
  * header_checks, mime_header_checks, nested_header_checks and body_checks of ours beside those of Debian's Postfix, for
  * the same tables and the same mail: the replies, cleanup's log lines and what the next hop gets are the same after ids
- * and dates are. Random mail prints its seed; CHECKS_SEED repeats it.
+ * and dates are. Random mail prints its seed; POSTRIDER_TEST_SEED repeats it.
  */
 
 import assert from "node:assert/strict";
@@ -9,14 +9,12 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { corpus } from "../corpus.ts";
 import { type Running, scriptCommand, startPostrider, until } from "../postrider.ts";
 import { type Received, Sink } from "../sink.ts";
 import { type DebianPostfix, debianPostfix, type Mail, startDebianPostfix, submit } from "./debian-postfix.ts";
-
-const SEED = Number(process.env.CHECKS_SEED ?? Math.floor(Math.random() * 1e9));
+import { SEED } from "../seed.ts";
 
 const ACTIONS: readonly string[] = [
   "REJECT",

@@ -1,6 +1,6 @@
 /**
  * Access policy beside Debian's Postfix: the same main.cf, tables, DNS zone and dialogues; replies equal to the letter.
- * Each configuration is one smtpd service. POLICY_SEED repeats a random run.
+ * Each configuration is one smtpd service. POSTRIDER_TEST_SEED repeats a random run.
  */
 
 import assert from "node:assert/strict";
@@ -28,8 +28,8 @@ import {
   WANTED,
   ZONE,
 } from "./policy-cases.ts";
+import { SEED } from "../seed.ts";
 
-const SEED = Number(process.env.POLICY_SEED ?? Date.now() % 1_000_000);
 const RANDOM_CONFIGS = 30;
 /** Below the ports that the system gives out. */
 const FIRST_PORT = 12_000;
@@ -215,7 +215,7 @@ describe("access policy beside Debian's Postfix", { skip: !debianPostfix }, () =
   const pick = picker(SEED);
 
   before(async () => {
-    console.log(`POLICY_SEED=${SEED}`);
+    console.log(`POSTRIDER_TEST_SEED=${SEED}`);
     zone = await nameServer({ zone: ZONE }, NAME_SERVER);
     writeFileSync(`${folder}/resolv.conf`, `nameserver ${NAME_SERVER.host}\noptions timeout:2 attempts:1\n`);
     const configs = [

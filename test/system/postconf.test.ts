@@ -1,6 +1,6 @@
 /**
  * Postrider's postconf beside Debian's: the defaults of implemented parameters, and random main.cf files.
- * SEED=number repeats a run.
+ * POSTRIDER_TEST_SEED=number repeats a run.
  */
 
 import assert from "node:assert/strict";
@@ -13,6 +13,7 @@ import { postconf } from "../../src/commands/postconf.ts";
 import { latin1Decode } from "../../src/latin1.ts";
 import { rowOf } from "../../src/params.ts";
 import type { Runtime } from "../../src/runtime.ts";
+import { SEED } from "../seed.ts";
 
 const DEBIAN = "/usr/sbin/postconf";
 const skip = existsSync(DEBIAN) ? false : "Debian's postfix is not installed";
@@ -195,11 +196,10 @@ class Writer {
 }
 
 describe("random main.cf files beside Debian's postconf", { skip }, () => {
-  const seed = Number(process.env["SEED"] ?? Date.now() % 1e9);
-  it(`show the same values, warnings and status (SEED=${seed})`, async () => {
-    const writer = new Writer(chance(seed));
+  it(`show the same values, warnings and status (POSTRIDER_TEST_SEED=${SEED})`, async () => {
+    const writer = new Writer(chance(SEED));
     const rounds = Array.from({ length: 12 }, (_, round) => ({ round, main: writer.file() }));
-    await Promise.all(rounds.map(({ round, main }) => compare(main, `SEED=${seed} round ${round}`)));
+    await Promise.all(rounds.map(({ round, main }) => compare(main, `POSTRIDER_TEST_SEED=${SEED} round ${round}`)));
   });
 });
 

@@ -21,6 +21,7 @@ import type { Processes, Runtime } from "../../src/runtime.ts";
 import { type Chance, chanceOf, randomAliases, randomCidr, randomKeys, type RandomTable } from "../maps/table-texts.ts";
 import { scriptCommand } from "../postrider.ts";
 import { debianPostfix } from "./debian-postfix.ts";
+import { SEED } from "../seed.ts";
 
 interface Ran {
   readonly status: number | null;
@@ -266,7 +267,6 @@ const MESSAGE =
   "body1\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n\ninner body\n--b\n\nno headers\n--b--\nepi\n";
 
 const COUNT = process.versions.bun !== undefined || process.versions.deno !== undefined ? 100 : 1000;
-const SEED = Number(process.env.SEED ?? Date.now() % 1e9);
 
 type Kind = readonly [type: string, command: string, make: (chance: Chance) => RandomTable];
 const KINDS: readonly Kind[] = [

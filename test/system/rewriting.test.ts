@@ -1,11 +1,10 @@
 /**
  * trivial-rewrite beside Debian's: random addresses in random configurations, asked over Postfix's own protocol. All
- * differences of a configuration are told at once. REWRITING_SEED repeats a run.
+ * differences of a configuration are told at once. POSTRIDER_TEST_SEED repeats a run.
  */
 
 import assert from "node:assert/strict";
 import net from "node:net";
-import process from "node:process";
 import { after, before, describe, test } from "node:test";
 import { loadConfig } from "../../src/config/config.ts";
 import { AddressClasses } from "../../src/trivial-rewrite/resolve.ts";
@@ -16,8 +15,8 @@ import { configured } from "../config/fake-runtime.ts";
 import { sleep, startPostrider, until } from "../postrider.ts";
 import { type Received, Sink } from "../sink.ts";
 import { type DebianPostfix, debianPostfix, type Mail, startDebianPostfix, submit } from "./debian-postfix.ts";
+import { SEED } from "../seed.ts";
 
-const seed = Number(process.env["REWRITING_SEED"] ?? Date.now() % 1_000_000);
 const CASES = 90;
 
 /** mulberry32 */
@@ -209,7 +208,7 @@ describe("trivial-rewrite", { skip: !debianPostfix }, () => {
   let debian: DebianPostfix;
 
   before(async () => {
-    console.log(`# REWRITING_SEED=${seed}`);
+    console.log(`# POSTRIDER_TEST_SEED=${SEED}`);
     const services = CONFIGS.map((lines, at) =>
       `rewrite${at} unix - - n - - trivial-rewrite ${lines.map((line) => `-o { ${line} }`).join(" ")}`
     );
@@ -220,7 +219,7 @@ describe("trivial-rewrite", { skip: !debianPostfix }, () => {
 
   for (const [at, lines] of CONFIGS.entries()) {
     test(`answers as Debian's does with ${lines.join(", ") || "defaults"}`, async () => {
-      const cases = new Cases(seed + at);
+      const cases = new Cases(SEED + at);
       const { runtime } = configured(`${BASE}${lines.join("\n")}\n`);
       const config = loadConfig(runtime, "/etc/postfix").main;
       const classes = new AddressClasses(config, runtime);
@@ -252,7 +251,7 @@ describe("trivial-rewrite", { skip: !debianPostfix }, () => {
         );
       }
       client.end();
-      assert.equal(differences.join("\n"), "", `seed ${seed}`);
+      assert.equal(differences.join("\n"), "", `seed ${SEED}`);
     });
   }
 });
@@ -384,7 +383,7 @@ function outcomes(replies: readonly string[], messages: readonly Received[], log
 describe("mail through cleanup and smtp", { skip: !debianPostfix }, () => {
   for (const [at, lines] of MAIL_CONFIGS.entries()) {
     test(`comes out as Debian's does with ${lines.join(", ") || "defaults"}`, async () => {
-      const cases = new Cases(seed * 31 + at);
+      const cases = new Cases(SEED * 31 + at);
       const mails = Array.from({ length: 14 }, (_, number) => mailOf(cases, number));
       const sinks = await Promise.all([Sink.start(), Sink.start()]);
       const main = (port: number): string =>
@@ -417,7 +416,7 @@ describe("mail through cleanup and smtp", { skip: !debianPostfix }, () => {
         const own = outcomes(replies[1]!, sinks[1]!.messages, ours.log);
         const told = mails.map((mail) => `${mail.sender} -> ${mail.recipients.join(" | ")}\n${mail.content}`);
         for (const [number, expected] of theirs.entries()) {
-          assert.equal(own[number], expected, `seed ${seed}\n${told[number]}`);
+          assert.equal(own[number], expected, `seed ${SEED}\n${told[number]}`);
         }
       } finally {
         debian.stop();

@@ -5,14 +5,13 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import process from "node:process";
 import { describe, it } from "node:test";
 import { SCALE } from "../corpus.ts";
 import { Account, generator } from "../loss.ts";
 import { type Running, startPostrider, until } from "../postrider.ts";
 import { Sink } from "../sink.ts";
+import { SEED } from "../seed.ts";
 
-const SEED = Number(process.env.POSTRIDER_TEST_SEED ?? Math.floor(Math.random() * 1e9));
 const RUNTIMES = ["node", "bun", "deno"];
 const SESSIONS = 5;
 

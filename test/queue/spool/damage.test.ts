@@ -13,9 +13,9 @@ import { openQueue } from "../../../src/queue/open.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
 import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
+import { SEED } from "../../seed.ts";
 
 const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);
-const firstSeed = Number(process.env.POSTRIDER_TEST_SEED ?? Date.now() % 1_000_000);
 
 async function open(disk: SimulatedDisk, random: Seeded, reports: string[], tuning = {}): Promise<QueueStore> {
   return await openQueue("fs:/queue", {
@@ -134,10 +134,10 @@ describe("damaged spool", () => {
     await assert.rejects(open(disk, random, []), { name: "ConfigError", message: /newer/ });
   });
 
-  it(`random damage: only typed errors, only touched messages lost (seeds from ${firstSeed})`, {
+  it(`random damage: only typed errors, only touched messages lost (seeds from ${SEED})`, {
     timeout: 60_000 * scale,
   }, async () => {
-    for (let run = 0; run < 60 * scale; run++) await randomDamage(firstSeed + run);
+    for (let run = 0; run < 60 * scale; run++) await randomDamage(SEED + run);
   });
 });
 

@@ -12,9 +12,9 @@ import { openQueue } from "../../../src/queue/open.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
 import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
+import { SEED } from "../../seed.ts";
 
 const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);
-const firstSeed = Number(process.env.POSTRIDER_TEST_SEED ?? Date.now() % 1_000_000);
 
 interface Bed {
   readonly disk: SimulatedDisk;
@@ -128,8 +128,8 @@ describe("spool on a disk that fails", () => {
     await mustHold(await bed.open(bed.disk.afterCut()), new Map([[id, 2]]), 700_000);
   });
 
-  it(`random failures, then a power cut (seeds from ${firstSeed})`, { timeout: 60_000 * scale }, async () => {
-    for (let run = 0; run < 40 * scale; run++) await randomFailures(firstSeed + run);
+  it(`random failures, then a power cut (seeds from ${SEED})`, { timeout: 60_000 * scale }, async () => {
+    for (let run = 0; run < 40 * scale; run++) await randomFailures(SEED + run);
   });
 });
 

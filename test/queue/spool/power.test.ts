@@ -15,9 +15,9 @@ import type { SpoolTuning } from "../../../src/queue/spool/spool.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
 import { contentOf, envelopeOf, pattern } from "../contract.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../simulated-disk.ts";
+import { SEED } from "../../seed.ts";
 
 const scale = Number(process.env.POSTRIDER_TEST_SCALE ?? 1);
-const firstSeed = Number(process.env.POSTRIDER_TEST_SEED ?? Date.now() % 1_000_000);
 
 /** Small, so that much happens in a short life; some lives see no checkpoint. */
 const tuningOf = (seed: number): Partial<SpoolTuning> => ({
@@ -167,8 +167,8 @@ async function run(seed: number): Promise<void> {
 }
 
 describe("spool and power cuts", () => {
-  it(`keeps every promise (seeds from ${firstSeed})`, { timeout: 60_000 * scale }, async () => {
-    const runs = process.env.POSTRIDER_TEST_SEED === undefined ? 60 * scale : 1;
-    for (let i = 0; i < runs; i++) await run(firstSeed + i);
+  it(`keeps every promise (seeds from ${SEED})`, { timeout: 60_000 * scale }, async () => {
+    const runs = 60 * scale;
+    for (let i = 0; i < runs; i++) await run(SEED + i);
   });
 });
