@@ -64,6 +64,10 @@ const COMMANDS: Readonly<Record<string, Listed>> = {
     description: "write to the mail log",
     load: async () => (await import("./commands/postlog.ts")).postlog,
   },
+  explain: {
+    description: "tell what would be done with a mail, and why, without sending it",
+    load: async () => (await import("./commands/explain.ts")).explain,
+  },
   qshape: {
     description: "show the waiting recipients by domain and age",
     load: async () => (await import("./commands/qshape.ts")).qshape,

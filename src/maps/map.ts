@@ -49,6 +49,8 @@ export interface OpenOptions {
   readonly utf8?: boolean;
   /** What is done about a second line for a key of a text. */
   readonly duplicates?: Duplicates;
+  /** Puts something before each table that is opened: what looks on (explain). */
+  readonly observe?: (table: LookupTable) => LookupTable;
   /** True: values are names of files, whose content in base64 takes their place (postmap -F). */
   readonly files?: boolean;
 }
@@ -149,7 +151,7 @@ export function openTable(name: string, runtime: Runtime, options: OpenOptions =
   };
   const opener = Object.hasOwn(TYPES, type) ? TYPES[type] : undefined;
   if (opener === undefined) return fault(`unsupported dictionary type: ${type}`);
-  return opener(colon < 0 ? name : name.slice(colon + 1), {
+  const table = opener(colon < 0 ? name : name.slice(colon + 1), {
     name,
     type,
     runtime,
@@ -158,4 +160,5 @@ export function openTable(name: string, runtime: Runtime, options: OpenOptions =
     fault,
     open: (inner) => openTable(inner, runtime, options),
   });
+  return options.observe === undefined || type === "proxy" ? table : options.observe(table);
 }

@@ -9,11 +9,16 @@ import { ConfigError } from "../errors.ts";
 import { wordsOutsideBraces } from "../logical-lines.ts";
 import type { Verdict } from "./facts.ts";
 import type { Judging } from "./judging.ts";
-import type { MadeCheck, RestrictionDef, RestrictionServices } from "./restriction.ts";
+import { type MadeCheck, observed, type RestrictionDef, type RestrictionServices } from "./restriction.ts";
 import { RESTRICTIONS } from "./restrictions.ts";
 
-type Item = MadeCheck | "warn_if_reject";
+type Item = Named | "warn_if_reject";
 export type List = readonly Item[];
+
+interface Named extends MadeCheck {
+  /** As main.cf has it: the restriction and its argument. */
+  readonly name: string;
+}
 
 const NESTING_LIMIT = 200;
 const REMEMBERED_LIMIT = 1000;
@@ -107,7 +112,10 @@ export class Lists {
         continue;
       }
       if (item.ahead !== undefined) askOthers(list, judging, at);
-      const verdict = item.check(judging);
+      const { observer } = this.#services;
+      const verdict = observer === undefined
+        ? item.check(judging)
+        : observed(observer, "restriction", item.name, () => item.check(judging));
       if (verdict instanceof Promise) {
         return verdict.then((value) => {
           const end = settled(value, judging, level);
@@ -133,10 +141,10 @@ export class Lists {
         const argument = def.argument === "none" ? "" : words[++at];
         const made = this.#made(def, name, argument);
         if ("fault" in made) faults.push(made.fault);
-        else list.push(made);
+        else list.push({ ...made, name: argument === "" ? name : `${name} ${argument}` });
         this.#warnOfRest(list, name, words[at + 1]);
       } else if (this.#classes.has(word)) {
-        list.push({ check: (judging) => this.run(this.#classLists.get(word) ?? [], judging) });
+        list.push({ name: word, check: (judging) => this.run(this.#classLists.get(word) ?? [], judging) });
       } else faults.push(`unknown restriction "${word}"`);
     }
     return { list, faults };
@@ -163,7 +171,7 @@ export class Lists {
   }
 
   /** type:table without a restriction before it: asked as the list that it stands in says. */
-  #bare(word: string, faults: string[]): MadeCheck {
+  #bare(word: string, faults: string[]): Named {
     const made = new Map<string, MadeCheck>();
     for (
       const name of [
@@ -179,6 +187,7 @@ export class Lists {
       else made.set(name, one);
     }
     return {
+      name: word,
       check: (judging) => {
         const one = judging.bare === null ? undefined : made.get(judging.bare);
         if (one !== undefined) return one.check(judging);
@@ -196,6 +205,7 @@ export class Lists {
     const { list, faults } = this.#compile(words);
     const [fault] = faults;
     const made: List = fault === undefined ? list : [{
+      name: key,
       check: (judging) => {
         judging.warn(fault.replace(/^unknown restriction/, "unknown smtpd restriction:"));
         return judging.serverError();

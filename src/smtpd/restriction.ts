@@ -24,9 +24,31 @@ export interface RestrictionServices extends DnsServices, RblServices {
   readonly clock: Clock;
   readonly unlisted: Unlisted;
   readonly warn: (text: string) => void;
+  readonly observer?: PolicyObserver;
+}
+
+/** Looks on while lists run (explain). */
+export interface PolicyObserver {
+  enter(kind: "list" | "restriction", what: string): void;
+  leave(verdict: Verdict): void;
 }
 
 export type Check = (judging: Judging) => Verdict | Promise<Verdict>;
+
+/** What runs is seen as a step of that name. */
+export function observed(
+  observer: PolicyObserver | undefined,
+  kind: "list" | "restriction",
+  what: string,
+  run: () => Verdict | Promise<Verdict>,
+): Verdict | Promise<Verdict> {
+  if (observer === undefined) return run();
+  observer.enter(kind, what);
+  return after(run(), (verdict) => {
+    observer.leave(verdict);
+    return verdict;
+  });
+}
 
 export interface MadeCheck {
   readonly check: Check;

@@ -92,7 +92,7 @@ export class Smtpd implements SessionHost {
       warn: (text) => this.logger.warn(text),
     });
     this.#clients = new Clients(config, runtime);
-    this.#ownClients = localClients(config, services, myNetworks);
+    this.#ownClients = localClients(config, services.classes, myNetworks);
     const discarded = new Set(config.smtpd_discard_ehlo_keywords.map((word) => word.toUpperCase()));
     this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: discarded.has("DSN") };
     this.#keywords = ehloKeywords(config).filter((line) => !discarded.has(line.split(" ")[0] as string));
@@ -210,11 +210,11 @@ export class Smtpd implements SessionHost {
 }
 
 /** A message on its way into the queue; the queue manager hears of it when it is durable. */
-class QueuedMessage implements MessageSink {
+export class QueuedMessage implements MessageSink {
   readonly #message: CleanupMessage;
   readonly #queued: (committed: Committed) => void;
 
-  constructor({ cleanup, queued }: SmtpdServices) {
+  constructor({ cleanup, queued }: Pick<SmtpdServices, "cleanup" | "queued">) {
     this.#message = cleanup.open();
     this.#queued = queued;
   }
@@ -268,13 +268,13 @@ export function ehloKeywords(config: Config): string[] {
 }
 
 /** local_header_rewrite_clients: permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated. */
-function localClients(
+export function localClients(
   config: Config,
-  services: SmtpdServices,
+  classes: AddressClasses,
   myNetworks: MatchList,
 ): (address: string) => boolean {
   const words = config.local_header_rewrite_clients;
-  const interfaces = services.classes.ownAddresses;
+  const interfaces = classes.ownAddresses;
   const inNetworks = (address: string): boolean => {
     const answer = matchAddress(myNetworks, address);
     return !(answer instanceof Promise) && answer.kind === "found";

@@ -17,6 +17,7 @@ import { after, clientOf, isReply, type SessionFacts, type Subject, type Verdict
 import { Judging, type Pending, type PolicyMemory } from "./judging.ts";
 import { type List, Lists } from "./lists.ts";
 import { plainAddress } from "./resolved.ts";
+import { observed, type PolicyObserver } from "./restriction.ts";
 import { listed } from "./restrictions.ts";
 import { Unlisted } from "./unlisted.ts";
 
@@ -31,6 +32,7 @@ export interface PolicyServices {
   readonly open: (table: string) => LookupTable;
   readonly route: (address: string) => Transport | Promise<Transport>;
   readonly warn: (text: string) => void;
+  readonly observer?: PolicyObserver;
 }
 
 const FATAL = "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working " +
@@ -134,7 +136,8 @@ export class Stages {
 
   #run(name: (typeof LISTS)[number], judging: Judging): Verdict | Promise<Verdict> {
     const list = this.#byName[name];
-    return list.length === 0 ? "dunno" : this.#lists.run(list, judging);
+    if (list.length === 0) return "dunno";
+    return observed(this.#services.observer, "list", name, () => this.#lists.run(list, judging));
   }
 
   #client(judging: Judging): Verdict | Promise<Verdict> {
@@ -168,8 +171,16 @@ export class Stages {
     return after(this.#run("smtpd_sender_restrictions", judging), (verdict): Verdict | Promise<Verdict> => {
       memory.pending.sender = judging.deferIfPermit;
       if (!config.smtpd_reject_unlisted_sender || isReply(verdict) || judging.discarded) return verdict;
-      return listed("Sender address", judging, this.#lists.services);
+      return this.#listed("smtpd_reject_unlisted_sender", judging);
     });
+  }
+
+  #listed(
+    name: "smtpd_reject_unlisted_sender" | "smtpd_reject_unlisted_recipient",
+    judging: Judging,
+  ): Verdict | Promise<Verdict> {
+    const subject = name === "smtpd_reject_unlisted_sender" ? "Sender address" : "Recipient address";
+    return observed(this.#services.observer, "list", name, () => listed(subject, judging, this.#lists.services));
   }
 
   /** One after the other until one refuses. */
@@ -196,7 +207,7 @@ export class Stages {
     const end = (): Verdict => judging.settle("dunno");
     const unlisted = (): Verdict | Promise<Verdict> =>
       config.smtpd_reject_unlisted_recipient && !judging.discarded
-        ? listed("Recipient address", judging, this.#lists.services)
+        ? this.#listed("smtpd_reject_unlisted_recipient", judging)
         : "dunno";
     const lists = relayFirst ? [relay, others] : [others, relay];
     return this.#inTurn([...delayed ? early : [], begin, ...lists, end, unlisted]);

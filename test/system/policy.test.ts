@@ -18,6 +18,7 @@ import {
   CLIENTS,
   CONFIGS,
   HELOS,
+  MAIN,
   type Pick,
   picker,
   POLICY_ACTIONS,
@@ -34,42 +35,6 @@ const RANDOM_CONFIGS = 30;
 /** Below the ports that the system gives out. */
 const FIRST_PORT = 12_000;
 const NAME_SERVER = { host: "127.0.0.153", port: 53 };
-
-const MAIN = `myhostname = mx.test.example
-mydomain = test.example
-myorigin = home.example
-mydestination = home.example, localhost.home.example
-smtpd_banner = $myhostname ESMTP
-alias_maps =
-local_recipient_maps = inline:{user=x, root=x}
-virtual_alias_domains = valias.example
-virtual_alias_maps = inline:{a@valias.example=user@home.example}
-virtual_mailbox_domains = vmail.example
-virtual_mailbox_maps = inline:{m@vmail.example=m/}
-virtual_mailbox_base = /nowhere
-relay_domains = relay.example
-relay_recipient_maps = inline:{r@relay.example=x, @sub.relay.example=x, moved@relay.example=x, error@relay.example=x}
-transport_maps = inline:{{error@relay.example=error:5.1.2 not here}}
-relocated_maps = inline:{{moved@home.example=other@good.example}, moved@relay.example=x@good.example}
-recipient_delimiter = +
-mynetworks = 10.0.0.0/8
-parent_domain_matches_subdomains = smtpd_access_maps, relay_domains
-smtpd_authorized_xclient_hosts = 127.0.0.1
-smtpd_soft_error_limit = 10000
-smtpd_hard_error_limit = 10000
-smtpd_junk_command_limit = 10000
-smtpd_forbid_unauth_pipelining = no
-smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
-smtpd_recipient_restrictions =
-maps_rbl_domains = bl2.example, bl.example
-smtpd_restriction_classes = first_class, second_class, deep_class
-first_class = check_sender_access inline:{{good.example=450 class}}
-second_class = reject_unknown_sender_domain, defer
-deep_class = check_sender_access inline:{{good.example=deep_class}}
-defer_transports = smtp local virtual relay
-max_idle = 5s
-in_flow_delay = 0
-`;
 
 const folder = debianPostfix ? mkdtempSync(join(tmpdir(), "policy-")) : "";
 const withZone = [
