@@ -24,13 +24,22 @@ export class Account {
   readonly #random: () => number;
   /** Replies other than 250 to a message, and how often each code came. */
   readonly refused = new Map<string, number>();
+  readonly #onAcknowledged: (count: number) => void;
+  #count = 0;
 
-  constructor(random: () => number) {
+  /** `onAcknowledged` is called at once, with the number of acknowledgements so far. */
+  constructor(random: () => number, onAcknowledged: (count: number) => void = () => {}) {
     this.#random = random;
+    this.#onAcknowledged = onAcknowledged;
   }
 
   get acknowledged(): number {
-    return [...this.#sent.values()].filter((one) => one.acknowledged).length;
+    return this.#count;
+  }
+
+  /** How many acknowledged messages the sink has not got. */
+  lost(sink: Sink): number {
+    return this.#lost(sink).length;
   }
 
   /** One session: sends `count` messages, or until the server is gone. */
@@ -51,7 +60,8 @@ export class Account {
       const text = `Subject: ${id}\r\n\r\n${body}`;
       const reply = await client.send("s@x.example", [`u${id}@y.example`], text).catch(() => "");
       one.acknowledged = reply.startsWith("250");
-      if (!one.acknowledged) this.refused.set(reply.slice(0, 3), (this.refused.get(reply.slice(0, 3)) ?? 0) + 1);
+      if (one.acknowledged) this.#onAcknowledged(++this.#count);
+      else this.refused.set(reply.slice(0, 3), (this.refused.get(reply.slice(0, 3)) ?? 0) + 1);
     }
     client.socket.destroy();
   }

@@ -38,6 +38,8 @@ export interface DebianPostfix {
   readonly folder: string;
   readonly port: number;
   log(): string;
+  /** After stop of another kind: the same instance again. */
+  start(): void;
   stop(): void;
 }
 
@@ -94,6 +96,7 @@ ${main}
   return {
     folder,
     port,
+    start: () => command("start"),
     log: () => readFileSync(`${folder}/mail.log`, "latin1"),
     stop: () => {
       command("stop");
