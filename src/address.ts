@@ -3,6 +3,9 @@
  * local part quoted only where it must be; the null sender is "". No I/O; a text that is no address gives null.
  */
 
+import { asciiDomain } from "./idna.ts";
+import { latin1Of, unicodeOf } from "./latin1.ts";
+
 /** Characters of an atom (RFC 5322 §3.2.3) and everything above ASCII, as Postfix takes them. */
 const SPECIAL = new Set('()<>[]:;@\\,." \t');
 // deno-lint-ignore no-control-regex
@@ -162,9 +165,10 @@ function withoutRoute(list: readonly Token[]): { rest: readonly Token[]; routed:
 
 /**
  * The address of MAIL FROM or RCPT TO as the client sent it. Without `strict` (strict_rfc821_envelopes) the angle
- * brackets may be missing, and phrases and comments around them are passed over. null: no address.
+ * brackets may be missing, and phrases and comments around them are passed over. `unicode`: the domain may be an
+ * internationalised one (RFC 6531 §3.3). null: no address.
  */
-export function parseEnvelopeAddress(text: string, strict: boolean): ParsedAddress | null {
+export function parseEnvelopeAddress(text: string, strict: boolean, unicode = false): ParsedAddress | null {
   const simple = SIMPLE.exec(text);
   if (simple !== null && !(simple[1] as string).includes("..")) {
     const address = simple[1] as string;
@@ -182,13 +186,41 @@ export function parseEnvelopeAddress(text: string, strict: boolean): ParsedAddre
   const { rest, routed } = withoutRoute(inner);
   if (strict && rest[0]?.text === "@") return null;
   const address = joined(rest);
-  return address === null ? null : { address, routed };
+  if (address === null || !goodCharacters(address, unicode)) return null;
+  return { address, routed };
+}
+
+function goodCharacters(address: string, unicode: boolean): boolean {
+  if (!/[\x80-\xff]/.test(address)) return true;
+  if (latin1Of(unicodeOf(address)) !== address) return false;
+  const { domain } = splitAddress(address);
+  return !/[\x80-\xff]/.test(domain) || (unicode && asciiDomain(domain) !== null);
 }
 
 /** xtext (RFC 3461 §4): null when it is malformed. */
 export function decodeXtext(text: string): string | null {
   if (/\+(?![0-9A-F]{2})/.test(text) || /[^\x21-\x7e]/.test(text)) return null;
   return text.replace(/\+([0-9A-F]{2})/g, (_whole, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+}
+
+/** utf-8-addr-xtext (RFC 6533 §3): "\\x{E9}" for what is no plain character. */
+export function encodeUxtext(text: string): string {
+  return [...unicodeOf(text)].map((char) =>
+    /[\x21-\x7e]/.test(char) && !/[+=\\]/.test(char) ? char : `\\x{${char.codePointAt(0)!.toString(16).toUpperCase()}}`
+  ).join("");
+}
+
+/** Null when it is malformed. UTF-8 may stand as it is (utf-8-addr-unitext). */
+export function decodeUxtext(text: string): string | null {
+  if (/\\(?!x\{[0-9A-Fa-f]{2,6}\})/.test(text) || /[\x00-\x20\x7f]/.test(text)) return null;
+  try {
+    return text.replace(
+      /\\x\{([0-9A-Fa-f]+)\}/g,
+      (_whole, hex: string) => latin1Of(String.fromCodePoint(parseInt(hex, 16))),
+    );
+  } catch {
+    return null;
+  }
 }
 
 export function encodeXtext(text: string): string {

@@ -37,26 +37,39 @@ export function queuePath(queueDirectory: string): string {
   return `${queueDirectory}/public/queue`;
 }
 
-async function answerAll(socket: Socket, handler: ControlHandler, line: string, open: boolean): Promise<void> {
-  const put = (value: object): Promise<void> | void => {
-    if (socket.write(JSON.stringify(value) + "\n", "latin1") || socket.destroyed) return;
-    return new Promise((resolve) => {
+/** A long answer goes out in pieces of this size, and everything else has its turn between them. */
+const PIECE = 32 * 1024;
+
+async function answerAll(
+  { clock }: Pick<Runtime, "clock">,
+  socket: Socket,
+  handler: ControlHandler,
+  line: string,
+  open: boolean,
+): Promise<void> {
+  let held = "";
+  const flush = (): Promise<void> =>
+    new Promise((resolve) => {
+      const text = held;
+      held = "";
+      if (socket.destroyed || socket.write(text, "latin1")) return clock.soon(resolve);
       socket.on("drain", resolve);
       socket.on("close", resolve);
     });
-  };
   try {
     const request = JSON.parse(line) as ControlRequest;
     if (open && !OPEN_REQUESTS.has(request.request)) throw new Error("not permitted on this socket");
     for await (const value of handler(request)) {
-      await put(value);
+      held += JSON.stringify(value) + "\n";
+      if (held.length < PIECE) continue;
+      await flush();
       if (socket.destroyed) return;
     }
-    await put({ done: true });
+    held += '{"done":true}\n';
   } catch (caught) {
-    await put({ error: messageOf(caught) });
+    held += JSON.stringify({ error: messageOf(caught) }) + "\n";
   }
-  socket.end();
+  socket.end(held, "latin1");
 }
 
 export async function serveControl(
@@ -77,7 +90,7 @@ export async function serveControl(
         if (text.length > REQUEST_LIMIT) return void socket.destroy();
         if (end < 0 || asked) return;
         asked = true;
-        answerAll(socket, handler, text.slice(0, end), mode === 0o666).catch(() => socket.destroy());
+        answerAll(runtime, socket, handler, text.slice(0, end), mode === 0o666).catch(() => socket.destroy());
       });
       socket.setTimeout(60_000);
       socket.on("timeout", () => socket.destroy());
@@ -96,12 +109,24 @@ export async function ask(
   each: (value: Record<string, unknown>) => void,
   within: Millis = 60_000,
 ): Promise<boolean | null> {
-  const lines: string[] = [];
+  let answered = false;
+  let fault: Error | null = null;
   let rest = "";
+  const takeLine = (line: string): void => {
+    const value = JSON.parse(line) as Record<string, unknown>;
+    answered = true;
+    if (typeof value.error === "string") throw new Error(value.error);
+    if (value.done !== true) each(value);
+  };
+  /** Line by line as they come: a long answer is never in memory as a whole. */
   const take = (chunk: Uint8Array): void => {
     const parts = (rest + latin1Decode(chunk)).split("\n");
     rest = parts.pop() as string;
-    lines.push(...parts);
+    try {
+      if (fault === null) parts.forEach(takeLine);
+    } catch (caught) {
+      fault = caught as Error;
+    }
   };
   const ended = await new Promise<string | null>((resolve) => {
     const timer = runtime.clock.after(within, () => {
@@ -118,11 +143,7 @@ export async function ask(
       },
     });
   });
-  if (lines.length === 0) return ended === "EACCES" || ended === "ETIMEDOUT" ? false : null;
-  for (const line of lines) {
-    const value = JSON.parse(line) as Record<string, unknown>;
-    if (typeof value.error === "string") throw new Error(value.error);
-    if (value.done !== true) each(value);
-  }
+  if (fault !== null) throw fault as Error;
+  if (!answered) return ended === "EACCES" || ended === "ETIMEDOUT" ? false : null;
   return true;
 }

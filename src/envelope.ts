@@ -30,6 +30,10 @@ export interface ClientOrigin {
   readonly helo: string;
   /** "SMTP" or "ESMTP"; "" for local submission. */
   readonly protocol: string;
+  /** The queue id that XFORWARD gave; absent: that of this system. */
+  readonly ident?: string;
+  /** Not of this site (local_header_rewrite_clients, XFORWARD SOURCE=REMOTE). */
+  readonly remote?: true;
 }
 
 export interface Envelope {
@@ -43,10 +47,16 @@ export interface Envelope {
   readonly ret: "full" | "hdrs" | "";
   /** RFC 3461 ENVID, xtext undone. */
   readonly envid: string;
+  /** SMTPUTF8 was asked for (RFC 6531); "needed": an address or a header is not ASCII. */
+  readonly smtputf8?: "requested" | "needed";
   /** transport:nexthop that all recipients go to (content_filter, FILTER); no next hop: that of each address. */
   readonly filter?: string;
   /** This message is itself a bounce or notice; it must not be bounced again (null sender) nor notified. */
   readonly notice?: "bounce" | "double-bounce" | "postmaster";
+  /** Recipients that virtual aliases replaced, whose senders asked to know (NOTIFY=SUCCESS; RFC 3461 §5.2.7.3). */
+  readonly expanded?: readonly Recipient[];
+  /** Nothing is delivered: agents find out whether it could be, and verify(8) is told. */
+  readonly probe?: "verify";
 }
 
 export const NO_CLIENT: ClientOrigin = { name: "", address: "", port: 0, helo: "", protocol: "" };

@@ -226,8 +226,15 @@ export class Master {
     }
   }
 
-  #queueWorld({ store, qmgr }: Mta): QueueWorld {
+  #queueWorld({ store, qmgr, flush }: Mta): QueueWorld {
     const queueDirectory = this.#loaded.main.queue_directory;
-    return { runtime: this.#runtime, queueDirectory, store, look: (flush) => qmgr.look(flush) };
+    return {
+      runtime: this.#runtime,
+      queueDirectory,
+      store,
+      look: () => qmgr.look(),
+      flush: (ids) => qmgr.flush(ids),
+      flushSite: (site) => flush.send(site),
+    };
   }
 }

@@ -15,6 +15,7 @@ import { NONE } from "./lookup.ts";
 import type { LookupTable, OpenOptions } from "./maps/map.ts";
 import { openTable } from "./maps/map.ts";
 import type { Runtime } from "./runtime.ts";
+import { foldCase } from "./maps/fold.ts";
 
 export interface MatchListOptions extends OpenOptions {
   readonly runtime: Runtime;
@@ -124,7 +125,7 @@ class Reader {
   }
 
   #element(text: string, negated: boolean): void {
-    const pattern = text.toLowerCase();
+    const pattern = foldCase(text);
     const answer: Lookup = negated ? NONE : { kind: "found", value: text };
     if (/^[a-z0-9]+:/i.test(text) && !text.startsWith("[")) {
       try {
@@ -207,14 +208,14 @@ async function walk(list: MatchList, matches: (index: number) => boolean, keys: 
 
 /** A host or domain name against names, .names and tables. Without tables the answer comes at once. */
 export function matchDomain(list: MatchList, domain: string): Lookup | Promise<Lookup> {
-  const keys = domainKeys(list, domain.toLowerCase());
+  const keys = domainKeys(list, foldCase(domain));
   if (!list.hasTables) return list.elements[firstPosition(list, keys)]?.answer ?? NONE;
   return walk(list, (index) => keys.includes(list.elements[index]!.pattern), keys);
 }
 
 /** Text as it is (in lower case), without parent domains. */
 export function matchString(list: MatchList, text: string): Lookup | Promise<Lookup> {
-  const key = text.toLowerCase();
+  const key = foldCase(text);
   if (!list.hasTables) return list.elements[firstPosition(list, [key])]?.answer ?? NONE;
   return walk(list, (index) => list.elements[index]!.pattern === key, [key]);
 }
@@ -239,7 +240,7 @@ export function matchAddress(list: MatchList, address: string): Lookup | Promise
 
 /** A client: an element matches by its name or by its address. */
 export function matchClient(list: MatchList, name: string, address: string): Lookup | Promise<Lookup> {
-  const keys = domainKeys(list, name.toLowerCase());
+  const keys = domainKeys(list, foldCase(name));
   const text = address.toLowerCase();
   const bytes = addressBytes(text);
   const matches = (index: number): boolean => {

@@ -6,6 +6,8 @@
 
 import type { ContentSource, DeliveryAgent } from "./agent.ts";
 import { Bounce } from "./bounce/bounce.ts";
+import { openTemplates } from "./bounce/template.ts";
+import { TroubleNotices } from "./bounce/transcript.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
@@ -16,28 +18,33 @@ import { discardAgent, errorAgent, retryAgent } from "./error.ts";
 import { latin1Decode } from "./latin1.ts";
 import { listenAddresses } from "./listen.ts";
 import { LocalAgent } from "./local/local.ts";
+import { SiteFlush } from "./flush.ts";
 import type { Log } from "./log.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
 import type { Failed, NoticeSubject } from "./notices.ts";
-import { parseFeedback } from "./qmgr/destination.ts";
-import { type AgentService, Qmgr } from "./qmgr/qmgr.ts";
+import type { AgentService } from "./qmgr/dispatch.ts";
+import { Qmgr } from "./qmgr/qmgr.ts";
 import { deliveryLine } from "./qmgr/report.ts";
-import type { TransportRules } from "./qmgr/schedule.ts";
+import { transportRules } from "./qmgr/rules.ts";
 import { openQueue } from "./queue/open.ts";
 import type { Committed, QueueStore } from "./queue/store.ts";
-import type { Listener, Millis, Runtime } from "./runtime.ts";
+import type { Listener, Millis, Runtime, Timer } from "./runtime.ts";
 import { Anvil } from "./smtpd/anvil.ts";
 import { Smtpd } from "./smtpd/smtpd.ts";
+import { StressedService } from "./smtpd/stress.ts";
 import { GenericAgent } from "./smtp/generic.ts";
 import { smtpParameters } from "./smtp/parameters.ts";
 import { SmtpAgent } from "./smtp/smtp.ts";
 import { AddressTables, tableWorld } from "./trivial-rewrite/address-tables.ts";
 import { AddressClasses } from "./trivial-rewrite/resolve.ts";
 import { AddressResolver } from "./trivial-rewrite/resolver.ts";
+import { Verify } from "./verify/verify.ts";
 import { VirtualAgent } from "./virtual.ts";
 
 const BACKLOG = 4096;
+/** Log lines tell sessions under load from the others. */
+const STRESSED_SLOTS = 1_000_000;
 
 /** What the agents of a worker share. */
 interface AgentWorld {
@@ -46,6 +53,7 @@ interface AgentWorld {
   readonly resolver: Resolver;
   readonly classes: AddressClasses;
   readonly log: Log;
+  readonly troubles: (config: Config, service: string) => TroubleNotices;
 }
 
 type AgentMaker = (world: AgentWorld, config: Config) => DeliveryAgent;
@@ -54,9 +62,10 @@ function smtpMaker(protocol: "smtp" | "lmtp"): AgentMaker {
   return (world, config) => {
     const { runtime, resolver, content, classes } = world;
     const log = world.log.service(protocol);
+    const troubles = world.troubles(config, protocol);
     const parameters = smtpParameters(config, protocol);
     const agent = (source: ContentSource): DeliveryAgent =>
-      new SmtpAgent({ runtime, parameters, resolver, content: source, log, protocol });
+      new SmtpAgent({ runtime, parameters, resolver, content: source, log, protocol, troubles });
     const name = protocol === "smtp" ? "smtp_generic_maps" : "lmtp_generic_maps";
     if (config[name].length === 0) return agent(content);
     const options = { warn: (text: string): void => void log.warn(text) };
@@ -85,15 +94,18 @@ function makerOf(service: Service): AgentMaker | undefined {
 export class Mta {
   readonly store: QueueStore;
   readonly qmgr: Qmgr;
+  readonly flush: SiteFlush;
   readonly pickup: Pickup;
   readonly #runtime: Runtime;
   readonly #loaded: Loaded;
   readonly #log: Log;
   readonly #resolver: Resolver;
   readonly #cleanup: Cleanup;
+  readonly #verify: Verify;
   readonly #listeners: Listener[] = [];
   readonly #anvil: Anvil;
-  readonly #smtpds: Smtpd[] = [];
+  readonly #smtpds: StressedService[] = [];
+  #statistics: Timer | null = null;
   readonly #sessionRoom: number;
   readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
 
@@ -118,24 +130,37 @@ export class Mta {
     const classes = new AddressClasses(main, runtime, this.#tableOptions());
     const rewriting = openRewriting(main, classes, runtime, { warn });
     this.#cleanup = new Cleanup({ config: main, store, log, clock, openTable: openCleanup, rewriting });
+    const bounceLogger = log.service("bounce");
     const bounce = new Bounce({
       config: main,
+      templates: openTemplates(main, runtime.files, (text) => void bounceLogger.warn(text)),
       cleanup: this.#cleanup,
       content: store,
       log,
       clock,
       queued: this.#queued,
     });
+    this.#verify = new Verify({
+      config: main,
+      cleanup: this.#cleanup,
+      clock,
+      files: runtime.files,
+      log: log.service("verify"),
+      queued: this.#queued,
+    });
     const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
+    const probing = new AddressResolver(probeConfig(main), classes, runtime, this.#tableOptions());
     this.qmgr = new Qmgr({
       config: main,
       store,
       clock,
       log,
-      resolve: (recipient, envelope) => resolver.resolve(recipient, envelope),
+      resolve: (recipient, envelope) =>
+        (envelope.probe === undefined ? resolver : probing).resolve(recipient, envelope),
       agents: this.#agents(classes),
-      notices: bounce,
+      notices: this.#verify.notices(bounce),
     });
+    this.flush = new SiteFlush({ runtime, config: main, store, qmgr: this.qmgr, warn });
     this.pickup = new Pickup({
       runtime,
       config: main,
@@ -174,6 +199,21 @@ export class Mta {
     }
     this.qmgr.start();
     this.pickup.start();
+    this.#watchClients();
+  }
+
+  /** anvil_status_update_time */
+  #watchClients(): void {
+    const { clock } = this.#runtime;
+    this.#statistics = clock.after(this.#loaded.main.anvil_status_update_time, () => {
+      this.#tellStatistics();
+      this.#watchClients();
+    });
+  }
+
+  #tellStatistics(): void {
+    const logger = this.#log.service("anvil");
+    for (const line of this.#anvil.statistics()) logger.info(line);
   }
 
   /** host:port of each listener, for messages to people. */
@@ -187,9 +227,12 @@ export class Mta {
   async stop(within: Millis): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     await Promise.all(this.#smtpds.map((smtpd) => smtpd.drain(within)));
+    this.#statistics?.cancel();
+    this.#tellStatistics();
     await this.pickup.stop();
     await this.qmgr.stop(within);
     this.#resolver.close();
+    await this.#verify.close();
     await this.store.close();
   }
 
@@ -211,11 +254,17 @@ export class Mta {
     return bounce.undeliverable(message, failed);
   }
 
-  async #listen(service: Service): Promise<void> {
-    const config = this.#loaded.configFor(service);
+  #troubles(config: Config, service: string): TroubleNotices {
+    const { clock } = this.#runtime;
+    const services = { config, cleanup: this.#cleanup, clock, queued: this.#queued };
+    return new TroubleNotices(services, this.#log.service(service));
+  }
+
+  #smtpd(service: Service, stressed: boolean, total: () => number): Smtpd {
+    const config = stressed ? this.#loaded.stressedFor(service) : this.#loaded.configFor(service);
     const classes = new AddressClasses(config, this.#runtime, this.#tableOptions());
     const resolver = new AddressResolver(config, classes, this.#runtime, this.#tableOptions());
-    const smtpd = new Smtpd({
+    return new Smtpd({
       runtime: this.#runtime,
       config,
       log: this.#log,
@@ -223,11 +272,28 @@ export class Mta {
       classes,
       resolver: this.#resolver,
       openTable: (name) => this.#open(name),
+      verifier: this.#verify,
       route: (address) => resolver.resolve(plainRecipient(address), {}),
+      troubles: this.#troubles(config, "smtpd"),
       queued: this.#queued,
+      turn: () => this.#inflowTurn(),
+      flushSite: (site) => this.flush.send(site),
       events: { anvil: this.#anvil, service: service.name },
       sessionLimit: service.maxproc ?? config.default_process_limit,
       roomForSession: () => this.#smtpds.reduce((sum, one) => sum + one.sessions, 0) < this.#sessionRoom,
+      sessions: total,
+      slotsFrom: stressed ? STRESSED_SLOTS : 0,
+    });
+  }
+
+  async #listen(service: Service): Promise<void> {
+    const config = this.#loaded.configFor(service);
+    const smtpd: StressedService = new StressedService({
+      make: (stressed) => this.#smtpd(service, stressed, () => smtpd.sessions),
+      limit: service.maxproc ?? config.default_process_limit,
+      clock: this.#runtime.clock,
+      name: `service "${service.name}"`,
+      warn: (text) => this.#log.service("master").warn(text),
     });
     this.#smtpds.push(smtpd);
     const logger = this.#log.service("master");
@@ -245,22 +311,49 @@ export class Mta {
     }
   }
 
+  #inflowTurn(): Promise<void> | null {
+    const pause = this.qmgr.inflowPause();
+    return pause === 0 ? null : new Promise((resolve) => void this.#runtime.clock.after(pause, resolve));
+  }
+
   #agents(classes: AddressClasses): ReadonlyMap<string, AgentService> {
     const agents = new Map<string, AgentService>();
-    const world = { runtime: this.#runtime, content: this.store, resolver: this.#resolver, classes, log: this.#log };
+    const logger = this.#log.service("qmgr");
+    const world = {
+      runtime: this.#runtime,
+      content: this.store,
+      resolver: this.#resolver,
+      classes,
+      log: this.#log,
+      troubles: (config: Config, service: string) => this.#troubles(config, service),
+    };
     for (const service of this.#loaded.services) {
       const make = service.type === "unix" ? makerOf(service) : undefined;
       if (make === undefined) continue;
       const config = this.#loaded.configFor(service);
       agents.set(service.name, {
-        rules: transportRules(service, config),
+        rules: transportRules(service.name, service.maxproc ?? config.default_process_limit, config, logger),
         agent: make(world, config),
         logName: service.command,
-        perRecipient: service.command === "local" || service.command === "virtual",
       });
     }
     return agents;
   }
+}
+
+/** Probes have routes of their own. */
+function probeConfig(main: Config): Config {
+  return {
+    ...main,
+    local_transport: main.address_verify_local_transport,
+    virtual_transport: main.address_verify_virtual_transport,
+    relay_transport: main.address_verify_relay_transport,
+    default_transport: main.address_verify_default_transport,
+    transport_maps: main.address_verify_transport_maps,
+    relayhost: main.address_verify_relayhost,
+    sender_dependent_relayhost_maps: main.address_verify_sender_dependent_relayhost_maps,
+    sender_dependent_default_transport_maps: main.address_verify_sender_dependent_default_transport_maps,
+  };
 }
 
 /** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */
@@ -272,30 +365,4 @@ function sessionRoom(runtime: Runtime): number {
   } catch {
     return Number.POSITIVE_INFINITY;
   }
-}
-
-function transportRules(service: Service, config: Config): TransportRules {
-  const { name } = service;
-  const feedback = (
-    suffix: "destination_concurrency_positive_feedback" | "destination_concurrency_negative_feedback",
-  ) => {
-    const text = config.forTransport(name, suffix);
-    const parsed = parseFeedback(text);
-    if (parsed === null) throw new ConfigError([`fatal: ${name}_${suffix}: bad feedback "${text}"`]);
-    return parsed;
-  };
-  return {
-    name,
-    processLimit: service.maxproc ?? config.default_process_limit,
-    recipientLimit: config.forTransport(name, "destination_recipient_limit"),
-    retryTime: config.transport_retry_time,
-    window: {
-      initial: config.forTransport(name, "initial_destination_concurrency"),
-      limit: config.forTransport(name, "destination_concurrency_limit"),
-      positive: feedback("destination_concurrency_positive_feedback"),
-      negative: feedback("destination_concurrency_negative_feedback"),
-      failedCohortLimit: config.forTransport(name, "destination_concurrency_failed_cohort_limit"),
-      rest: config.minimal_backoff_time,
-    },
-  };
 }

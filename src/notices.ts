@@ -25,6 +25,8 @@ export interface Failed {
     readonly index: number;
   };
   readonly result: DeliveryResult;
+  /** Of success: nothing was delivered to it, aliases took its place. */
+  readonly action?: "expanded";
 }
 
 /**
@@ -36,6 +38,6 @@ export interface Notices {
   undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<void>;
   /** These recipients wait longer than delay_warning_time. */
   delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void>;
-  /** Delivered, and the sender asked to know (NOTIFY=SUCCESS). */
+  /** Delivered, and the sender is to know it: NOTIFY=SUCCESS, or after a warning (confirm_delay_cleared). */
   delivered(message: NoticeSubject, succeeded: readonly Failed[]): Promise<void>;
 }

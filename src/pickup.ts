@@ -6,6 +6,7 @@
  */
 
 import type { Cleanup, CleanupResult } from "./cleanup/cleanup.ts";
+import { autodetected } from "./cleanup/unicode.ts";
 import type { Config } from "./config/config.ts";
 import { userNumbered } from "./config/passwd.ts";
 import { type Envelope, NO_CLIENT, plainRecipient, type Recipient } from "./envelope.ts";
@@ -145,8 +146,9 @@ export class Pickup {
       const recipient = recipients.at(-1)?.address ?? "";
       const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
       const fullName = dropped.fullName ?? owner?.fullName.split(",")[0] ?? "";
+      const utf8 = autodetected(config, "sendmail");
       message.begin(
-        { sender: rewritten, arrived, complete: true, fullName, checked, unmapped, recipient, returned: true },
+        { sender: rewritten, arrived, complete: true, fullName, checked, unmapped, recipient, returned: true, ...utf8 },
         `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n` +
           `\tid ${message.id}; ${date}\r\n`,
       );

@@ -4,9 +4,9 @@
  * durable when its answer comes. Throws Error with a text for people when a message is not there.
  */
 
-import { splitAddress } from "./address.ts";
 import { userNumbered } from "./config/passwd.ts";
 import type { ControlRequest } from "./control.ts";
+import type { FlushAnswer } from "./flush.ts";
 import { systemCode } from "./errors.ts";
 import { latin1Decode } from "./latin1.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
@@ -18,8 +18,12 @@ export interface QueueWorld {
   readonly runtime: Runtime;
   readonly queueDirectory: string;
   readonly store: QueueStore;
-  /** Mail became due; `flush`: dead destinations are tried too. */
-  look(flush: boolean): void;
+  /** Mail became due. */
+  look(): void;
+  /** Those messages became due, or all: they are tried whatever is dead. */
+  flush(ids: readonly string[] | "all"): void;
+  /** All mail for a site is tried. */
+  flushSite(site: string): Promise<FlushAnswer>;
 }
 
 /** Queues in the order in which mailq lists them, behind maildrop. */
@@ -64,21 +68,13 @@ async function* list(world: QueueWorld): AsyncIterable<ListedEntry> {
   }
 }
 
-async function* flush({ store, look }: QueueWorld, { id, site }: ControlRequest): AsyncIterable<object> {
-  if (site === undefined) await store.flush(id);
-  else {
-    for (const one of [...store.list("deferred")]) {
-      if (store.get(one)?.waiting.some(({ recipient }) => isOf(recipient.address, site)) === true) {
-        await store.flush(one);
-      }
-    }
+async function* flush(world: QueueWorld, { id, site }: ControlRequest): AsyncIterable<object> {
+  if (site !== undefined) {
+    yield { answer: await world.flushSite(site) };
+    return;
   }
-  look(true);
-  yield* [];
-}
-
-function isOf(address: string, site: string): boolean {
-  return splitAddress(address).domain.toLowerCase() === site.toLowerCase();
+  await world.store.flush(id);
+  world.flush(id === undefined ? "all" : [id]);
 }
 
 /** Without ids: all messages of those queues. Answers with the id of each message that was changed. */
@@ -99,7 +95,7 @@ async function* change(
   if (possible === LISTED && (queues === undefined || queues.includes("maildrop"))) {
     for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { id: name };
   }
-  world.look(false);
+  world.look();
 }
 
 /** Mail is resolved anew at each attempt: to be due is all there is to it. */

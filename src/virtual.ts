@@ -19,6 +19,7 @@ import { type LookupTable, openTable } from "./maps/map.ts";
 import { Mboxes } from "./mbox.ts";
 import type { Clock, Runtime } from "./runtime.ts";
 import type { DeliveryResult, Outcome } from "./status.ts";
+import { foldCase } from "./maps/fold.ts";
 
 export interface VirtualServices {
   readonly runtime: Runtime;
@@ -87,7 +88,7 @@ export class VirtualAgent implements DeliveryAgent {
   async #deliver(request: DeliveryRequest, recipient: Recipient, signal: AbortSignal): Promise<DeliveryResult> {
     if (signal.aborted) return result("deferred", "4.3.2", "delivery was interrupted");
     const base = this.#config.virtual_mailbox_base;
-    const user = recipient.address.toLowerCase();
+    const user = foldCase(recipient.address);
     if (!base.startsWith("/")) {
       return this.#misconfigured(`do not specify relative pathname: virtual_mailbox_base = ${base}`);
     }
@@ -103,6 +104,9 @@ export class VirtualAgent implements DeliveryAgent {
 
   async #store(path: string, letter: Letter): Promise<DeliveryResult> {
     if (this.#maildirs === null || this.#mboxes === null) return this.#misconfigured("this runtime has no files");
+    if (letter.request.envelope.probe !== undefined) {
+      return result("sent", "2.0.0", `delivers to ${path.endsWith("/") ? "maildir" : "mailbox"}`);
+    }
     if (!path.endsWith("/")) {
       const fault = await this.#mboxes.store(path, letter);
       return fault === null

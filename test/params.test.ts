@@ -69,6 +69,7 @@ describe("values", () => {
     [{ kind: "boolean", default: "no", ready: true }, "no", false],
     [{ kind: "number", default: "1", ready: true }, "010", 10],
     [{ kind: "list", default: "", ready: true }, "a, b\tc,,inline:{x=1, y=2}", ["a", "b", "c", "inline:{x=1, y=2}"]],
+    [{ kind: "list", values: ["a", "b"], default: "", ready: true }, "b,a", ["b", "a"]],
     [{ kind: "enum", values: ["a", "b"], default: "a", ready: true }, "b", "b"],
     [{ kind: "string", default: "", ready: true }, "a  b", "a  b"],
   ];
@@ -85,6 +86,7 @@ describe("values", () => {
     [{ kind: "number", default: "1", ready: true }, "-1", /^bad number "-1"/],
     [{ kind: "boolean", default: "no", ready: true }, "maybe", /expected yes or no/],
     [{ kind: "enum", values: ["a", "b"], default: "a", ready: true }, "c", /expected a, b/],
+    [{ kind: "list", values: ["a", "b"], default: "", ready: true }, "a, c", /^unknown value "c" in "a, c"$/],
   ];
   for (const [row, text, fault] of bad) {
     it(`${row.kind} "${text}" is a fault`, () => {

@@ -78,6 +78,7 @@ export class Running {
       `${folder}/etc/main.cf`,
       `compatibility_level = 3.6
 queue_directory = ${folder}/spool
+data_directory = ${folder}/lib
 maillog_file = ${folder}/mail.log
 mail_owner = ${owner}
 myhostname = mx.test.example

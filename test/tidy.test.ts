@@ -31,23 +31,23 @@ const lines = (file: string): string[] => text.get(file)!.split("\n");
 /** Layers of ARCHITECTURE.md §3: a file imports only from its own folder or a lower number. */
 const LAYERS: readonly (readonly [RegExp, number])[] = [
   [
-    /^src\/(address|address-list|header|status|reply|errors|envelope|agent|runtime|latin1|lookup)\.ts$/,
+    /^src\/(address|address-list|xforward|header|status|reply|errors|envelope|agent|runtime|latin1|lookup)\.ts$/,
     0,
   ],
   [
-    /^src\/(ip-address|logical-lines)\.ts$/,
+    /^src\/(idna|ip-address|logical-lines)\.ts$/,
     0,
   ],
   [/^src\/(params\.ts|params\/|notices\.ts)/, 0],
-  [/^src\/(config|log|metrics|maps|dns|match-list|maillog)/, 1],
+  [/^src\/(probe\.ts|config|log|metrics|maps|dns|match-list|maillog)/, 1],
   [/^src\/(queue\/|queue-list\.ts)/, 2],
   [/^src\/trivial-rewrite\//, 3],
   [/^src\/cleanup\//, 4],
   [/^src\/bounce\//, 4.5],
   [/^src\/(maildrop|maildir|mbox|mailbox)\.ts$|^src\/sendmail\//, 4.5],
-  [/^src\/(smtpd|smtp|local)\/|^src\/(pickup|virtual|pipe|error)\.ts$/, 5],
+  [/^src\/(smtpd|smtp|local|verify)\/|^src\/(pickup|virtual|pipe|error)\.ts$/, 5],
   [/^src\/qmgr\//, 6],
-  [/^src\/(mta|master|control|listen|library|queue-requests)\.ts$|^src\/(commands|explain)\//, 7],
+  [/^src\/(mta|master|control|listen|library|queue-requests|flush)\.ts$|^src\/(commands|explain)\//, 7],
   [/^src\/main\.ts$/, 8],
 ];
 

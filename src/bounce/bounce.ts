@@ -10,27 +10,23 @@
  */
 
 import type { ContentSource } from "../agent.ts";
-import type { Cleanup } from "../cleanup/cleanup.ts";
-import type { Config } from "../config/config.ts";
-import { NO_CLIENT, plainRecipient, type Recipient } from "../envelope.ts";
-import { messageOf, ResourceError } from "../errors.ts";
+import { plainRecipient, type Recipient } from "../envelope.ts";
+import { messageOf } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Failed, Notices, NoticeSubject } from "../notices.ts";
-import type { Committed } from "../queue/store.ts";
-import type { Clock } from "../runtime.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import { type NoticeKind, NoticeText, originalOf } from "./notice.ts";
+import { post, type PostServices } from "./post.ts";
 import { Postmaster } from "./postmaster.ts";
+import { BUILT_IN, expandTemplate, type Templates } from "./template.ts";
+import { messageIdOf } from "./thread.ts";
 
-export interface BounceServices {
-  readonly config: Config;
-  readonly cleanup: Cleanup;
+export interface BounceServices extends PostServices {
   readonly content: ContentSource;
   readonly log: Log;
-  readonly clock: Clock;
-  /** A notice is in the queue. */
-  readonly queued: (committed: Committed) => void;
+  /** Absent: the built-in texts. */
+  readonly templates?: Templates;
 }
 
 /** One notice that is to be sent. */
@@ -52,10 +48,8 @@ const NAMES: Readonly<Record<NoticeKind, string>> = {
 };
 
 /** Recipients about whom the sender wants to hear that; without NOTIFY= also of delays, as in Postfix. */
-function asked(recipients: readonly Failed[], what: "failure" | "delay" | "success"): readonly Failed[] {
-  return recipients.filter(({ waiting: { recipient: { notify } } }) =>
-    (notify.length === 0 && what !== "success") || notify.includes(what)
-  );
+function asked(recipients: readonly Failed[], what: "failure" | "delay"): readonly Failed[] {
+  return recipients.filter(({ waiting: { recipient: { notify } } }) => notify.length === 0 || notify.includes(what));
 }
 
 export class Bounce implements Notices {
@@ -73,10 +67,7 @@ export class Bounce implements Notices {
 
   async undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
     const { sender, ret } = message.envelope;
-    if (this.#postmaster.isDoubleBounce(sender)) {
-      this.#logger.warn(`${message.id}: undeliverable postmaster notification discarded`);
-      return;
-    }
+    if (this.#postmaster.isDoubleBounce(sender)) return this.#drop(message);
     if (sender === "") {
       const to = this.#postmaster.ofDoubleBounce();
       if (to !== null) await this.#toPostmaster("failure", message, failed, to, true);
@@ -88,9 +79,8 @@ export class Bounce implements Notices {
   }
 
   async delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void> {
-    const { sender } = message.envelope;
-    if (this.#postmaster.isDoubleBounce(sender)) return;
-    const told = sender === "" ? [] : asked(waiting, "delay");
+    if (this.#postmaster.isDoubleBounce(message.envelope.sender)) return this.#drop(message);
+    const told = asked(waiting, "delay");
     if (told.length > 0) await this.#toSender("delay", message, told, false);
     await this.#copy("delay", message, waiting, this.#postmaster.ofDelay());
   }
@@ -103,8 +93,11 @@ export class Bounce implements Notices {
       this.#logger.info(`${message.id}: not sending trace/success notification for ${word} message`);
       return;
     }
-    const told = asked(succeeded, "success");
-    if (told.length > 0) await this.#toSender("success", message, told, false);
+    await this.#toSender("success", message, succeeded, false);
+  }
+
+  #drop({ id }: NoticeSubject): void {
+    this.#logger.warn(`${id}: undeliverable postmaster notification discarded`);
   }
 
   #toSender(kind: NoticeKind, message: NoticeSubject, recipients: readonly Failed[], full: boolean): Promise<void> {
@@ -140,41 +133,41 @@ export class Bounce implements Notices {
     }
   }
 
-  async #send(order: Order): Promise<void> {
-    const { config, cleanup, content, clock } = this.#services;
-    const { message, postmaster, to } = order;
-    const at = clock.now();
-    const headersOnly = !order.full || message.size > config.bounce_size_limit;
-    const text = new NoticeText({ ...order, from: this.#from, to: to.address, headersOnly, at }, config, clock);
-    const out = cleanup.open();
-    const sender = postmaster ? this.#postmaster.sender : "";
-    try {
-      const checked = config.internal_mail_filter_classes.includes("bounce");
-      const origin = { sender, arrived: at, complete: true, checked, internal: true, recipient: to.address };
-      out.begin(origin, text.received(out.id));
-      await out.data(latin1Encode(text.before()));
-      for await (const piece of originalOf(message.content ?? content, message.id, headersOnly)) {
-        const wait = out.data(piece);
-        if (wait !== null) await wait;
-      }
-      await out.data(latin1Encode(text.after()));
-    } catch (caught) {
-      await out.abort();
-      throw caught;
-    }
-    const result = await out.finish({
-      sender,
-      recipients: [to],
-      arrived: at,
-      client: NO_CLIENT,
-      encoding: text.encoding,
-      ret: "",
-      envid: "",
-      notice: !postmaster ? "bounce" : message.envelope.sender === "" ? "double-bounce" : "postmaster",
-    });
-    if (result.kind === "refused") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines.join(" ")}`);
-    this.#logger.info(`${message.id}: ${order.name}: ${out.id}`);
-    if (result.kind === "discarded") return;
-    this.#services.queued(result.committed);
+  #original(message: NoticeSubject, headersOnly: boolean): AsyncGenerator<Uint8Array, void> {
+    return originalOf(message.content ?? this.#services.content, message.id, headersOnly);
   }
+
+  async #send(order: Order): Promise<void> {
+    const { config, clock } = this.#services;
+    const { message, postmaster, to } = order;
+    const headersOnly = !order.full || message.size > config.bounce_size_limit;
+    const template = (this.#services.templates ?? BUILT_IN)[order.kind];
+    const warn = (line: string): void => void this.#logger.warn(line);
+    const notice = {
+      ...order,
+      template,
+      words: postmaster ? [] : expandTemplate(template, config, warn),
+      from: this.#from,
+      to: to.address,
+      thread: config.enable_threaded_bounces ? await messageIdOf(this.#original(message, true)) : "",
+      headersOnly,
+      at: clock.now(),
+    };
+    const text = new NoticeText(notice, config, clock);
+    await post(this.#services, {
+      sender: postmaster ? this.#postmaster.sender : "",
+      to,
+      encoding: text.encoding,
+      notice: !postmaster ? "bounce" : message.envelope.sender === "" ? "double-bounce" : "postmaster",
+      unicode: message.envelope.smtputf8 !== undefined,
+      filterClass: "bounce",
+      content: framed(text, this.#original(message, headersOnly)),
+    }, (id) => this.#logger.info(`${message.id}: ${order.name}: ${id}`));
+  }
+}
+
+async function* framed(text: NoticeText, original: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  yield latin1Encode(text.before());
+  yield* original;
+  yield latin1Encode(text.after());
 }

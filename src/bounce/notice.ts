@@ -10,6 +10,7 @@ import { mailDate } from "../header.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Failed, NoticeSubject } from "../notices.ts";
 import type { Clock, Millis } from "../runtime.ts";
+import { DAEMON, is8bit, type Template } from "./template.ts";
 
 export type NoticeKind = "failure" | "delay" | "success";
 
@@ -17,90 +18,31 @@ export interface Notice {
   readonly kind: NoticeKind;
   readonly message: NoticeSubject;
   readonly recipients: readonly Failed[];
-  /** From: and To: of the notice. */
+  readonly template: Template;
+  /** The template's text; none for the postmaster. */
+  readonly words: readonly string[];
+  /** MAILER-DAEMON of this host, and whom the notice is for. */
   readonly from: string;
   readonly to: string;
+  /** In-Reply-To:, "" for none (enable_threaded_bounces). */
+  readonly thread: string;
   /** A copy for the postmaster: without the words of apology. */
   readonly postmaster: boolean;
   readonly headersOnly: boolean;
   readonly at: Millis;
 }
 
-export type NoticeParameters = Pick<
-  Config,
-  "myhostname" | "mail_name" | "smtputf8_enable" | "delay_warning_time" | "maximal_queue_lifetime"
->;
-
-interface Words {
-  readonly subject: string;
-  readonly postmasterSubject: string;
-  readonly lines: readonly string[];
-}
-
-const HELP = [
-  "For further assistance, please send mail to postmaster.",
-  "",
-  "If you do so, please include this problem report. You can",
-  "delete your own text from the attached returned message.",
-  "",
-];
-const FENCE = "#".repeat(68);
-
-function wordsOf(kind: NoticeKind, parameters: NoticeParameters): Words {
-  switch (kind) {
-    case "failure":
-      return {
-        subject: "Undelivered Mail Returned to Sender",
-        postmasterSubject: "Postmaster Copy: Undelivered Mail",
-        lines: [
-          "I'm sorry to have to inform you that your message could not",
-          "be delivered to one or more recipients. It's attached below.",
-          "",
-          ...HELP,
-        ],
-      };
-    case "delay": {
-      const hours = Math.floor(parameters.delay_warning_time / 3_600_000);
-      const days = Math.floor(parameters.maximal_queue_lifetime / 86_400_000);
-      return {
-        subject: "Delayed Mail (still being retried)",
-        postmasterSubject: "Postmaster Warning: Delayed Mail",
-        lines: [
-          FENCE,
-          "# THIS IS A WARNING ONLY.  YOU DO NOT NEED TO RESEND YOUR MESSAGE. #",
-          FENCE,
-          "",
-          `Your message could not be delivered for more than ${hours} hour(s).`,
-          `It will be retried until it is ${days} day(s) old.`,
-          "",
-          ...HELP,
-        ],
-      };
-    }
-    case "success":
-      return {
-        subject: "Successful Mail Delivery Report",
-        postmasterSubject: "Postmaster Copy: Successful Mail Delivery Report",
-        lines: [
-          "Your message was successfully delivered to the destination(s)",
-          "listed below. If the message was delivered to mailbox you will",
-          "receive no further notifications. Otherwise you may still receive",
-          "notifications of mail delivery errors from other systems.",
-          "",
-        ],
-      };
-  }
-}
+export type NoticeParameters = Pick<Config, "myhostname" | "mail_name" | "smtputf8_enable" | "maximal_queue_lifetime">;
 
 const LINE_LENGTH = 79;
 const INDENT = 4;
 
-/** Breaks at white space so that no line is longer than 79; all but the first are indented by 4 (line_wrap(3)). */
-export function wrapped(text: string): string[] {
+/** Breaks at white space so that no line is longer than that; all but the first are indented by 4 (line_wrap(3)). */
+export function wrapped(text: string, length: number = LINE_LENGTH): string[] {
   const lines: string[] = [];
   let start = 0;
   let word = 0;
-  let room = LINE_LENGTH;
+  let room = length;
   const add = (end: number): void => {
     lines.push((start === 0 ? "" : " ".repeat(INDENT)) + text.slice(start, end).trimEnd());
   };
@@ -125,7 +67,7 @@ const CONTROL = /[\x00-\x1f\x7f]/g;
 const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[\x80-\xff]/g;
 
 /** Text that came from elsewhere: control characters, and what is no UTF-8 or not wanted, become "?". */
-function shown(text: string, utf8: boolean): string {
+export function shown(text: string, utf8: boolean): string {
   const plain = text.replace(CONTROL, "?");
   return plain.replace(UTF8, (run) => utf8 && run.length > 1 ? run : "?".repeat(run.length));
 }
@@ -145,12 +87,8 @@ export class NoticeText {
     this.#parameters = parameters;
     this.#clock = clock;
     this.boundary = `${notice.message.id}.${Math.floor(notice.at / 1000)}/${parameters.myhostname}`;
-    this.encoding = parameters.smtputf8_enable ? "8bit" : notice.message.envelope.encoding;
-  }
-
-  received(id: string): string {
-    const { myhostname, mail_name: mailName } = this.#parameters;
-    return `Received: by ${myhostname} (${mailName})\r\n\tid ${id}; ${this.#date(this.#notice.at)}\r\n`;
+    const wide = parameters.smtputf8_enable || is8bit(notice.template);
+    this.encoding = wide ? "8bit" : notice.message.envelope.encoding;
   }
 
   /** Everything before the original message. */
@@ -169,13 +107,14 @@ export class NoticeText {
   }
 
   #head(): string[] {
-    const { kind, from, to, postmaster, at } = this.#notice;
-    const { subject, postmasterSubject } = wordsOf(kind, this.#parameters);
+    const { template, from, to, postmaster, at, thread } = this.#notice;
+    const { subject, postmasterSubject } = template;
     return [
       `Date: ${this.#date(at)}`,
-      `From: Mail Delivery System <${from}>`,
-      `Subject: ${postmaster ? postmasterSubject : subject}`,
+      `From: ${template.from.replace(`<${DAEMON}>`, `<${from}>`)}`,
+      `Subject: ${postmaster && postmasterSubject !== null ? postmasterSubject : subject}`,
       `To: ${to}`,
+      ...(thread === "" ? [] : [`References: ${thread}`, `In-Reply-To: ${thread}`]),
       `Auto-Submitted: ${postmaster ? "auto-generated" : "auto-replied"}`,
       "MIME-Version: 1.0",
       "Content-Type: multipart/report; report-type=delivery-status;",
@@ -188,14 +127,10 @@ export class NoticeText {
   }
 
   #words(): string[] {
-    const { kind, postmaster, recipients } = this.#notice;
-    const { myhostname, smtputf8_enable: utf8 } = this.#parameters;
-    const apology = postmaster ? [] : [
-      `This is the mail system at host ${myhostname}.`,
-      "",
-      ...wordsOf(kind, this.#parameters).lines,
-      "                   The mail system",
-    ];
+    const { recipients, template, words } = this.#notice;
+    const { smtputf8_enable: utf8 } = this.#parameters;
+    const narrow = template.charset.toLowerCase() === "us-ascii";
+    const charset = narrow && this.encoding === "8bit" ? "utf-8" : template.charset;
     const entries = recipients.flatMap((failed) => {
       const { address, original } = failed.waiting.recipient;
       const same = original === "" || original.toLowerCase() === address.toLowerCase();
@@ -205,17 +140,18 @@ export class NoticeText {
     return [
       `--${this.boundary}`,
       "Content-Description: Notification",
-      `Content-Type: text/plain; charset=${this.encoding === "8bit" ? "utf-8" : "us-ascii"}`,
+      `Content-Type: text/plain; charset=${charset}`,
       ...(this.encoding === "8bit" ? ["Content-Transfer-Encoding: 8bit"] : []),
       "",
-      ...apology,
+      ...words,
       ...entries,
       "",
     ];
   }
 
   #reason({ result }: Failed): string {
-    return this.#notice.kind === "success" ? `delivery via ${result.relay}: ${result.reason}` : result.reason;
+    const via = this.#notice.kind === "success" && result.relay !== "none";
+    return via ? `delivery via ${result.relay}: ${result.reason}` : result.reason;
   }
 
   /** RFC 3464 §2.2, §2.3 */
@@ -282,8 +218,8 @@ export class NoticeText {
 }
 
 /** RFC 3464 §2.3.3. A result that comes from another server means that the message went on to it. */
-function actionOf(kind: NoticeKind, { result }: Failed): string {
-  if (kind === "success") return result.remote === null ? "delivered" : "relayed";
+function actionOf(kind: NoticeKind, { result, action }: Failed): string {
+  if (kind === "success") return action ?? (result.remote === null ? "delivered" : "relayed");
   return kind === "delay" ? "delayed" : "failed";
 }
 

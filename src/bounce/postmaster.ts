@@ -1,11 +1,14 @@
 /**
- * What the postmaster is told about mail that was not delivered: notify_classes says which notices, one parameter each
- * says to whom, double_bounce_sender is their sender. Pure.
+ * What the postmaster is told about mail that was not delivered and sessions that went wrong: notify_classes says which
+ * notices, one parameter each says to whom, double_bounce_sender is their sender. Pure.
  */
 
 import type { Config } from "../config/config.ts";
 import { plainRecipient, type Recipient } from "../envelope.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
+
+/** The words of notify_classes that sessions can be blamed for. */
+export type Trouble = "bounce" | "data" | "policy" | "protocol" | "resource" | "software";
 
 export class Postmaster {
   readonly #config: Config;
@@ -15,7 +18,7 @@ export class Postmaster {
 
   constructor(config: Config) {
     this.#config = config;
-    this.#classes = new Set(config.notify_classes.map((name) => name.toLowerCase()));
+    this.#classes = new Set<string>(config.notify_classes);
     const name = config.double_bounce_sender;
     this.sender = name.includes("@") ? name : `${name}@${config.myhostname}`;
   }
@@ -24,9 +27,21 @@ export class Postmaster {
     return sender.toLowerCase() === this.sender.toLowerCase();
   }
 
+  wants(trouble: Trouble): boolean {
+    return this.#classes.has(trouble);
+  }
+
+  get bounceRecipient(): Recipient {
+    return this.#recipient(this.#config.bounce_notice_recipient);
+  }
+
+  get errorRecipient(): Recipient {
+    return this.#recipient(this.#config.error_notice_recipient);
+  }
+
   /** A copy of a notice to a sender; null where none is wanted. */
   ofBounce(): Recipient | null {
-    return this.#classes.has("bounce") ? this.#recipient(this.#config.bounce_notice_recipient) : null;
+    return this.wants("bounce") ? this.bounceRecipient : null;
   }
 
   /** A notice that could not be delivered itself. */

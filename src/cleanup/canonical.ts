@@ -6,6 +6,7 @@
 
 import type { AddressTables } from "../trivial-rewrite/address-tables.ts";
 import { unquoted } from "../trivial-rewrite/tokens.ts";
+import { foldCase } from "../maps/fold.ts";
 
 const ROUNDS_LIMIT = 10;
 const LATER = "message not accepted, try again later";
@@ -27,7 +28,7 @@ export async function canonical(
     }
     const [next = now, ...more] = answer.addresses;
     if (more.length > 0) warn(`multi-valued ${tables.title} entry for ${now}`);
-    const itself = next.toLowerCase() === now.toLowerCase();
+    const itself = foldCase(next) === foldCase(now);
     now = next;
     if (itself) return now;
   }

@@ -24,6 +24,7 @@ import { MIME_ERRORS, type MimeError } from "./mime-part.ts";
 import { missingHeaders } from "./missing-headers.ts";
 import type { RewriteScope, Rewriting } from "./rewriting.ts";
 import { contentRules, type OpenTable } from "./rules.ts";
+import { type UnicodeRule, withUnicode } from "./unicode.ts";
 
 export interface CleanupServices {
   readonly config: Config;
@@ -52,6 +53,8 @@ export interface Origin {
   /** For log lines of content checks: who handed it in (absent: a program of this host), and the last recipient. */
   readonly client?: ClientOrigin;
   readonly recipient?: string;
+  /** SMTPUTF8 of the message: asked for, or where something is not ASCII (smtputf8_autodetect_classes). */
+  readonly smtputf8?: UnicodeRule;
   /** A refused message goes back to its sender: it is read to its end, and its content is handed out. */
   readonly returned?: boolean;
 }
@@ -145,6 +148,7 @@ export class CleanupMessage {
   /** The first lines of the message: trace headers, whole lines with CRLF. Once, before data(). */
   begin(origin: Origin, trace: string): void {
     this.#origin = origin;
+    if (origin.smtputf8 !== undefined) this.#seen.unicode = false;
     const { rules, services: { rewriting } } = this.#cleanup;
     const context = rewriting?.context(origin.complete) ?? null;
     if (rewriting !== undefined && context !== null) {
@@ -181,7 +185,8 @@ export class CleanupMessage {
     else if (!this.#inBody) this.#block.end();
     if (this.#rewritten !== null) await this.#rewritten;
     const actions = checked?.actions ?? null;
-    const changed = await this.#changed(envelope, actions, wishes);
+    const settled = await this.#changed(envelope, actions, wishes);
+    const changed = withUnicode(settled, this.#origin?.smtputf8, this.#seen.unicode === true);
     const refused = this.#refusal(changed);
     if (refused !== null || actions?.discarded || wishes.discarded) {
       await this.abort();
@@ -287,7 +292,7 @@ export class CleanupMessage {
     const is8bit = this.#seen.is8bit && config.detect_8bit_encoding_header;
     const encoding = is8bit ? "8bit" as const : envelope.encoding;
     const copies = actions === null ? wishes.copies : [...wishes.copies, ...actions.copies];
-    const { sender, recipients } = await this.#mapped(
+    const { sender, recipients, expanded } = await this.#mapped(
       copies.length === 0 ? envelope : { ...envelope, recipients: withCopies(envelope.recipients, copies, config) },
     );
     const redirect = actions?.redirect ?? wishes.redirect;
@@ -300,11 +305,12 @@ export class CleanupMessage {
       sender,
       encoding,
       recipients: redirected(recipients, redirect, config),
+      ...expanded === undefined ? {} : { expanded },
       ...filter === undefined ? {} : { filter },
     };
   }
 
-  async #mapped(envelope: Envelope): Promise<Pick<Envelope, "sender" | "recipients">> {
+  async #mapped(envelope: Envelope): Promise<Pick<Envelope, "sender" | "recipients" | "expanded">> {
     const { rewriting } = this.#cleanup.services;
     if (rewriting === undefined || this.#refused !== null) return envelope;
     const sender = rewriting.nullSender(envelope.sender);

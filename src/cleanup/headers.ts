@@ -35,6 +35,8 @@ export class SeenHeaders {
   messageId: string | null = null;
   /** Content-Transfer-Encoding says so (detect_8bit_encoding_header). */
   is8bit = false;
+  /** A header has bytes that are not ASCII; null: nobody wants to know. */
+  unicode: boolean | null = null;
   /** Lower-case names of the known headers that were seen. */
   readonly names: Set<string> = new Set();
 
@@ -44,6 +46,7 @@ export class SeenHeaders {
 
   /** A header of the message itself; `name` in lower case. True when the header is to be dropped. */
   note(name: string, bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.unicode === false) this.unicode = bytes.subarray(start, end).some((byte) => byte > 0x7f);
     if (WANTED.has(name)) {
       this.names.add(name);
       if (name === "received") this.received++;

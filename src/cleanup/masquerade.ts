@@ -6,6 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { type MatchList, matchString } from "../match-list.ts";
+import { foldCase } from "../maps/fold.ts";
 
 interface Domain {
   readonly name: string;
@@ -33,9 +34,9 @@ export class Masquerade {
       if (answer.kind === "unsure") return answer.kind;
       if (answer.kind === "found") return address;
     }
-    const domain = address.slice(at + 1).toLowerCase();
+    const domain = foldCase(address.slice(at + 1));
     for (const { name, cut } of this.#domains) {
-      const lower = name.toLowerCase();
+      const lower = foldCase(name);
       if (lower === domain) break;
       if (domain.endsWith(`.${lower}`)) return cut ? address.slice(0, at + 1) + name : address;
     }

@@ -21,6 +21,7 @@ import { copyFor } from "./bcc.ts";
 import { canonical } from "./canonical.ts";
 import { Masquerade } from "./masquerade.ts";
 import { expandAlias } from "./virtual-alias.ts";
+import { foldCase } from "../maps/fold.ts";
 
 type AddressPlace = "envelope_sender" | "envelope_recipient" | "header_sender" | "header_recipient";
 
@@ -116,6 +117,12 @@ export class Rewriting {
     return this.#canonical.length === 0 && this.#masquerade === null && this.#aliases === null &&
       this.#senderCopies === null && this.#recipientCopies === null && this.#config.always_bcc === "" &&
       this.#config.enable_original_recipient;
+  }
+
+  /** duplicate_filter_limit: so many recipients of a message are told apart. */
+  remembers(count: number): boolean {
+    const { duplicate_filter_limit: limit } = this.#config;
+    return limit === 0 || count < limit;
   }
 
   /** What completes the addresses of headers; null: headers stay as they are. */
@@ -258,6 +265,7 @@ class EnvelopeRewriting {
   readonly #rewriting: Rewriting;
   readonly #scope: RewriteScope;
   readonly #out: Recipient[] = [];
+  readonly #expanded: Recipient[] = [];
   readonly #seen = new Set<string>();
 
   constructor(rewriting: Rewriting, scope: RewriteScope) {
@@ -278,7 +286,8 @@ class EnvelopeRewriting {
       if (also !== null) await this.#copyTo(also);
     }
     if (scope.copies && rewriting.always !== "" && this.#out.length > 0) await this.#copyTo(rewriting.always);
-    return { ...envelope, sender, recipients: this.#out };
+    const expanded = this.#expanded.length === 0 ? {} : { expanded: this.#expanded };
+    return { ...envelope, sender, recipients: this.#out, ...expanded };
   }
 
   async #copyTo(address: string): Promise<void> {
@@ -289,17 +298,19 @@ class EnvelopeRewriting {
   /** Different addresses that lead to one mailbox are told apart by what they were (X-Original-To). */
   async #add(recipient: Recipient, original: string): Promise<void> {
     const aliases = await this.#rewriting.aliases(recipient.address, this.#scope);
-    // RFC 3461 §5.2.7.3: of a list only its expansion can be confirmed, not the delivery to each.
-    const split = aliases !== null && aliases.length > 1 && recipient.notify.includes("success");
+    // RFC 3461 §5.2.7.3: what is confirmed is the expansion, not the delivery to each that came of it.
+    const replaced = aliases !== null && (aliases.length !== 1 || aliases[0] !== recipient.address);
+    const split = replaced && recipient.notify.includes("success");
+    if (split) this.#expanded.push({ ...recipient, original: original === recipient.address ? "" : original });
     const others = recipient.notify.filter((event) => event !== "success");
     const notify = !split ? recipient.notify : others.length === 0 ? ["never" as const] : others;
     for (const alias of aliases ?? [recipient.address]) {
       const address = alias === "" ? this.#rewriting.nobody : alias;
       const keeps = this.#rewriting.keepsOriginal;
       const key = keeps ? `${recipient.originalRecipient}\n${notify.join()}\n${original}\n${address}` : address;
-      const folded = key.toLowerCase();
+      const folded = foldCase(key);
       if (this.#seen.has(folded)) continue;
-      this.#seen.add(folded);
+      if (this.#rewriting.remembers(this.#seen.size)) this.#seen.add(folded);
       this.#out.push({ ...recipient, address, notify, original: original === address ? "" : original });
     }
   }

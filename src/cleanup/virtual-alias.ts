@@ -7,6 +7,7 @@
 import type { Config } from "../config/config.ts";
 import type { AddressTables } from "../trivial-rewrite/address-tables.ts";
 import { quoted, unquoted } from "../trivial-rewrite/tokens.ts";
+import { foldCase } from "../maps/fold.ts";
 
 type Limits = Pick<
   Config,
@@ -42,8 +43,8 @@ export async function expandAlias(
     }
     for (let round = 0;; round++) {
       const here = list[at] as string;
-      if (seen.has(here.toLowerCase())) break;
-      seen.add(here.toLowerCase());
+      if (seen.has(foldCase(here))) break;
+      seen.add(foldCase(here));
       if (round >= limits.virtual_alias_recursion_limit) {
         return limit(`unreasonable ${title} map nesting for ${address}`);
       }
@@ -59,7 +60,7 @@ export async function expandAlias(
       list[at] = first;
       list.push(...more);
       // May stand for itself once.
-      if ([first, ...more].some((one) => one.toLowerCase() === here.toLowerCase())) seen.add(here.toLowerCase());
+      if ([first, ...more].some((one) => foldCase(one) === foldCase(here))) seen.add(foldCase(here));
     }
   }
   return { kind: "expanded", addresses: list.map((one) => one === "" ? "" : quoted(one)) };

@@ -1,7 +1,8 @@
 /**
- * postconf(1): shows main.cf parameters. `postconf [-dnhHxpv] [-c DIR] [-o name=value]… [name…]`.
+ * postconf(1): shows main.cf parameters. `postconf [-dnhHxpv] [-c DIR] [-o name=value]… [name…]`; texts of notices with
+ * `postconf {-b|-t} [-c DIR] [FILE]`.
  * Exit status 0, also with unknown names (a warning each); 1 for a wrong command line or files that cannot be read.
- * Editing, master.cf and template modes are not implemented and say so.
+ * Editing and master.cf modes are not implemented and say so.
  */
 
 import type { Overrides, Sources } from "../config/config.ts";
@@ -16,19 +17,25 @@ import { PARAMETER_NAMES, rowOf } from "../params.ts";
 import type { Runtime } from "../runtime.ts";
 import type { CommandLine } from "./getopt.ts";
 import { getopt, hasOption, lastValue } from "./getopt.ts";
+import { shownTemplates } from "./postconf-templates.ts";
 
 const OPTIONS = "aAbc:C:deEfFhHlmMno:pPtT:vxX#";
-const NOT_IMPLEMENTED = "aAbCeEfFlmMPtTX#";
+const NOT_IMPLEMENTED = "aACeEfFlmMPTX#";
+/** Beside -b and -t: other things to do, and what they take. */
+const OTHER_MODES = "aAFlmMpPT";
+const WITH_TEMPLATES = "btcv";
 const USAGE = "usage: postconf [-c config_dir] [-d (parameter defaults)] [-h (no names)] [-H (no values)] " +
   "[-n (non-default parameters)] [-o name=value (override parameter value)] [-x (expand parameter values)] [name...]";
 
-/** Ends the command: the text goes to the error output, the status is 1. */
+/** Ends the command: the text, if any, goes to the error output, the status is 1. */
 class Fatal extends Error {
   override readonly name = "Fatal";
 }
 
 interface Output {
   line(text: string): void;
+  text(text: string): void;
+  bounce(text: string): void;
   warn(text: string): void;
 }
 
@@ -41,6 +48,35 @@ function checkLine(line: CommandLine): void {
   const missing = line.options.find(({ letter }) => NOT_IMPLEMENTED.includes(letter));
   if (missing !== undefined) throw new Fatal(`option -${missing.letter} is not implemented`);
   if (line.operands.some((name) => name.includes("="))) throw new Fatal("editing main.cf is not implemented");
+}
+
+/** The template mode that is asked for, or null. */
+function templateOption(line: CommandLine): "b" | "t" | null {
+  const option = hasOption(line, "b") ? "b" : hasOption(line, "t") ? "t" : null;
+  if (option === null) return null;
+  if (hasOption(line, "b") && hasOption(line, "t")) throw new Fatal("specify one of -b and -t");
+  const letters = [...new Set(line.options.map(({ letter }) => letter))].sort();
+  const modes = letters.filter((letter) => OTHER_MODES.includes(letter));
+  if (modes.length > 0) throw new Fatal(`specify one of ${[option, ...modes].map((letter) => `-${letter}`).join(" ")}`);
+  const wrong = letters.filter((letter) => !WITH_TEMPLATES.includes(letter));
+  if (wrong.length > 0) {
+    throw new Fatal(`with option -${option}, do not specify ${wrong.map((letter) => `-${letter}`).join(" ")}`);
+  }
+  if (line.operands.length > 1) throw new Fatal("options -b and -t require at most one template file");
+  return option;
+}
+
+/** Postfix has bounce(8) do it, and bounce(8) says what is wrong. */
+function templates(runtime: Runtime, line: CommandLine, option: "b" | "t", say: (text: string) => void): string {
+  const directory = configDirectory(runtime, lastValue(line, "c"));
+  const request = { option, directory, overrides: overridesOf(line), file: line.operands[0] ?? null };
+  try {
+    return shownTemplates(runtime, request, (text) => say(`warning: ${text}`));
+  } catch (caught) {
+    if (!(caught instanceof ConfigError)) throw caught;
+    for (const fault of caught.faults) say(fault);
+    throw new Fatal("");
+  }
 }
 
 function overridesOf(line: CommandLine): Overrides {
@@ -127,6 +163,8 @@ function run(runtime: Runtime, words: readonly string[], output: Output): void {
     output.warn(line.fault);
     throw new Fatal(USAGE);
   }
+  const option = templateOption(line);
+  if (option !== null) return output.text(templates(runtime, line, option, output.bounce));
   checkLine(line);
   const defaults = hasOption(line, "d");
   const directory = configDirectory(runtime, lastValue(line, "c"));
@@ -145,9 +183,9 @@ function run(runtime: Runtime, words: readonly string[], output: Output): void {
 }
 
 /** Control characters are shown as "?". */
-function message(text: string): Uint8Array {
+function message(text: string, program = "postconf"): Uint8Array {
   // deno-lint-ignore no-control-regex
-  return latin1Encode(`postconf: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`);
+  return latin1Encode(`${program}: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`);
 }
 
 export async function postconf(runtime: Runtime, words: readonly string[]): Promise<number> {
@@ -156,6 +194,8 @@ export async function postconf(runtime: Runtime, words: readonly string[]): Prom
   let lines = "";
   const output: Output = {
     line: (text) => lines += `${text}\n`,
+    text: (text) => lines += text,
+    bounce: (text) => processes.writeError(message(text, "postfix/bounce")),
     warn: (text) => processes.writeError(message(`warning: ${text}`)),
   };
   let status = 0;
@@ -168,7 +208,7 @@ export async function postconf(runtime: Runtime, words: readonly string[]): Prom
     else if (caught instanceof ExpandError) {
       output.warn(caught.message);
       faults = ["fatal: dictionary mail_dict: macro processing error"];
-    } else if (caught instanceof Fatal) faults = [`fatal: ${caught.message}`];
+    } else if (caught instanceof Fatal) faults = caught.message === "" ? [] : [`fatal: ${caught.message}`];
     else throw caught;
     for (const fault of faults) processes.writeError(message(fault));
   }

@@ -1,6 +1,6 @@
 /**
  * postqueue(1): lists the queue (-p, -j) and flushes it (-f, -i ID, -s SITE). Exit status 0, 69 (EX_UNAVAILABLE) for
- * what is fatal, as in Postfix. Unlike Postfix, -s works for every domain, not only for those of fast_flush_domains.
+ * what is fatal, as in Postfix.
  */
 
 import type { Config } from "../config/config.ts";
@@ -57,5 +57,8 @@ async function flush(tool: Tool, config: Config, which: { id?: string; site?: st
   // Without a running system there is nobody to deliver: the store is not opened for it.
   const access = await QueueAccess.running(tool, config);
   if (access === null) throw new Fatal("Cannot flush mail queue - mail system is down");
-  await access.ask(request, () => {});
+  let answer: unknown = null;
+  await access.ask(request, (value) => answer = value.answer);
+  if (answer === "denied") throw new Fatal(`Flush service is not configured for destination "${which.site}"`);
+  if (answer === "failed") throw new Fatal("Cannot flush mail queue - mail system is down");
 }

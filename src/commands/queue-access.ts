@@ -16,6 +16,9 @@ import type { Runtime } from "../runtime.ts";
 import { Fatal, type Tool } from "./tool.ts";
 
 /** A listing of a very long queue, or a large message, takes its time. */
+/** Where nothing runs nobody delivers. */
+const flushSite = (): Promise<"failed"> => Promise.resolve("failed");
+
 const ANSWER_WITHIN = 600_000;
 
 export type Each = (value: Record<string, unknown>) => void;
@@ -56,7 +59,14 @@ export class QueueAccess {
     opening();
     becomeOwner(runtime, config);
     const store = await openStore(runtime, config);
-    const world = { runtime, queueDirectory: config.queue_directory, store, look: () => {} };
+    const world = {
+      runtime,
+      queueDirectory: config.queue_directory,
+      store,
+      look: () => {},
+      flush: () => {},
+      flushSite,
+    };
     return new QueueAccess(runtime, path, world);
   }
 

@@ -44,6 +44,8 @@ export interface Loaded {
   readonly services: readonly Service[];
   /** main.cf with the service's -o settings; the same object for each call. */
   configFor(service: Service): Config;
+  /** The same under load (stress = yes), unless main.cf or the service itself says what stress is. */
+  stressedFor(service: Service): Config;
   readonly warnings: readonly string[];
   /** Names that main.cf or master.cf sets and that Postrider does not implement. */
   readonly notImplemented: readonly string[];
@@ -323,6 +325,8 @@ export function loadConfig(runtime: Runtime, directory: string, overrides: Overr
     main,
     services: sources.master.services,
     configFor: (service) => own.get(service) ?? main,
+    stressedFor: (service) =>
+      new Builder({ ...sources, overrides: { ...sources.overrides, stress: "yes" } }, service).build(),
     warnings: [...new Set(warnings)],
     notImplemented: notImplemented(sources),
   };

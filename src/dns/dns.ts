@@ -6,6 +6,7 @@
 
 import type { Files, Runtime } from "../runtime.ts";
 import { assert } from "../errors.ts";
+import { asciiDomain } from "../idna.ts";
 import type { DnsAnswer, Failure, MxRecord, Records, RecordType, SrvRecord, TlsaRecord } from "./answer.ts";
 import { unsureWords, validName } from "./answer.ts";
 import { Cache } from "./cache.ts";
@@ -144,7 +145,7 @@ export class Resolver {
 
   lookup<T extends RecordType>(name: string, type: T, options: LookupOptions = {}): Promise<DnsAnswer<Records[T]>> {
     const secure = options.secure === true;
-    const bare = plainName(name);
+    const bare = plainName(asciiDomain(name) ?? "");
     if (!validName(bare) || addressFamily(bare) !== null) return Promise.resolve({ kind: "none", why: "nxdomain" });
     const key = `${type}${secure ? "+" : " "}${bare}`;
     const cached = this.#cache.get(key) ?? this.#inFlight.get(key);

@@ -21,7 +21,7 @@ import { isReply, type Verdict } from "../smtpd/facts.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { type PeerName, PeerNames } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
-import { localClients, QueuedMessage } from "../smtpd/smtpd.ts";
+import { localClients, QueuedMessage, unicodeRule } from "../smtpd/smtpd.ts";
 import { Stages } from "../smtpd/stages.ts";
 import { type AddressClass, AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { AddressResolver } from "../trivial-rewrite/resolver.ts";
@@ -247,10 +247,10 @@ class Explainer {
       config,
       clock,
       logger: this.#log.service("smtpd"),
-      syntax: { strict: config.strict_rfc821_envelopes, noDsn: false },
+      syntax: { strict: config.strict_rfc821_envelopes, noDsn: false, utf8: unicodeRule(config) },
       ipv6: true,
       noop: upper(config.smtpd_noop_commands),
-      forbidden: upper(config.smtpd_forbidden_commands),
+      forbids: () => false,
       events: { anvil, service: "explain" },
       keywords: () => [],
       openMessage: () => new QueuedMessage({ cleanup, queued: ({ entry }) => this.#queued = entry }),

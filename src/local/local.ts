@@ -19,6 +19,7 @@ import type { Millis, Runtime, User } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import { deliveredBefore } from "./delivered-to.ts";
 import { localResult, UserMailboxes } from "./mailbox.ts";
+import { foldCase } from "../maps/fold.ts";
 
 export interface LocalServices {
   readonly runtime: Runtime;
@@ -60,7 +61,7 @@ export class LocalAgent implements DeliveryAgent {
     if (signal.aborted) return localResult("deferred", "4.3.2", "delivery was interrupted");
     if (this.#mailboxes === null) return localResult("deferred", "4.3.5", "mail system configuration error");
     const { address } = recipient;
-    const name = unquoteLocal(splitAddress(address).local).toLowerCase();
+    const name = foldCase(unquoteLocal(splitAddress(address).local));
     if (name === "") return localResult("bounced", "5.1.3", `null username in "${address}"`);
     try {
       if (await deliveredBefore(content, request.queueId, address)) {

@@ -61,6 +61,10 @@ export class UserMailboxes {
       sizeLimit: this.#config.mailbox_size_limit,
       signal,
     };
+    if (request.envelope.probe !== undefined) {
+      const path = homeMailbox === "" ? spool : homeMailbox;
+      return localResult("sent", "2.0.0", `delivers to ${path.endsWith("/") ? "maildir" : "mailbox"}`);
+    }
     if (homeMailbox.endsWith("/")) return this.#toMaildir(`${user.home}/${homeMailbox}`, letter);
     if (homeMailbox !== "") return this.#toFile(`${user.home}/${homeMailbox}`, user, letter);
     if (spool.endsWith("/")) return this.#toMaildir(`${spool}${user.name}/`, letter);

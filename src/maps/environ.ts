@@ -5,6 +5,7 @@
 
 import { NONE } from "../lookup.ts";
 import type { TableType } from "./map.ts";
+import { foldCase } from "./fold.ts";
 
 export const environTable: TableType = (_rest, { name, runtime, options }) => {
   const environment = runtime.processes?.environment ?? {};
@@ -12,7 +13,7 @@ export const environTable: TableType = (_rest, { name, runtime, options }) => {
     name,
     pattern: false,
     get: (key) => {
-      const folded = options.fold === false ? key : key.toLowerCase();
+      const folded = options.fold === false ? key : foldCase(key);
       const value = Object.hasOwn(environment, folded) ? environment[folded] : undefined;
       return value === undefined ? NONE : { kind: "found", value };
     },

@@ -49,3 +49,8 @@ export function foldUtf8(text: string): string | null {
   const characters = utf8Text(text);
   return characters === null ? null : latin1Of([...characters].map(foldCharacter).join(""));
 }
+
+/** As addresses, domains and keys compare: Unicode's folding where the text is UTF-8, else ASCII's. */
+export function foldCase(text: string): string {
+  return isAscii(text) ? text.toLowerCase() : foldUtf8(text) ?? foldAscii(text);
+}

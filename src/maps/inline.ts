@@ -6,6 +6,7 @@
 
 import { closingBrace, wordsOutsideBraces } from "../logical-lines.ts";
 import type { ValueRead } from "./text.ts";
+import { foldCase } from "./fold.ts";
 
 export type InlineRead = { readonly entries: ReadonlyMap<string, string> } | { readonly fault: string };
 
@@ -35,7 +36,7 @@ export function inlineEntries(name: string, options: InlineOptions = {}): Inline
     const given = text.slice(equals + 1).trim();
     const read = valueFrom === undefined ? { value: given } : valueFrom(given);
     if ("fault" in read) return fault(read.fault);
-    entries.set(fold ? key.toLowerCase() : key, read.value);
+    entries.set(fold ? foldCase(key) : key, read.value);
   }
   return { entries };
 }

@@ -22,6 +22,7 @@ import { tcpTable } from "./tcp.ts";
 import type { Duplicates } from "./text.ts";
 import { unionmapTable } from "./unionmap.ts";
 import { unixTable } from "./unix.ts";
+import { foldCase } from "./fold.ts";
 
 export type { Lookup } from "../lookup.ts";
 
@@ -80,7 +81,7 @@ export function tableOf(name: string, entries: ReadonlyMap<string, string>, fold
   return {
     name,
     pattern: false,
-    get: (key) => answerOf(entries, fold ? key.toLowerCase() : key),
+    get: (key) => answerOf(entries, fold ? foldCase(key) : key),
     entries: () => entries,
   };
 }

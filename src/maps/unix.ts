@@ -7,6 +7,7 @@ import { latin1Decode } from "../latin1.ts";
 import { NONE } from "../lookup.ts";
 import { fileTable } from "./file-table.ts";
 import type { TableType } from "./map.ts";
+import { foldCase } from "./fold.ts";
 
 const FILES: Readonly<Record<string, { readonly path: string; readonly fields: number }>> = {
   "passwd.byname": { path: "/etc/passwd", fields: 7 },
@@ -33,7 +34,7 @@ export const unixTable: TableType = (rest, context) => {
     return {
       warnings: [],
       get: (key) => {
-        const value = entries.get(context.options.fold === false ? key : key.toLowerCase());
+        const value = entries.get(context.options.fold === false ? key : foldCase(key));
         return value === undefined ? NONE : { kind: "found", value };
       },
     };

@@ -33,12 +33,13 @@ export const bounce = {
   error_notice_recipient: {
     kind: "string",
     default: "postmaster",
-    ready: false,
-    doc: "Who gets notices about other trouble.",
+    ready: true,
+    doc: "Who gets notices about SMTP sessions that went wrong.",
   },
   notify_classes: {
     kind: "list",
     default: "resource, software",
+    values: ["bounce", "2bounce", "data", "delay", "policy", "protocol", "resource", "software"],
     ready: true,
     doc: "Kinds of trouble that the postmaster is told about.",
   },
@@ -57,7 +58,7 @@ export const bounce = {
   confirm_delay_cleared: {
     kind: "boolean",
     default: "no",
-    ready: false,
+    ready: true,
     doc: "The sender of delayed mail is told when it has been delivered.",
   },
   empty_address_recipient: {
@@ -66,7 +67,13 @@ export const bounce = {
     ready: true,
     doc: "Who gets mail for the empty address.",
   },
-  bounce_template_file: { kind: "string", default: "", ready: false, doc: "File with texts of notices." },
+  bounce_template_file: { kind: "string", default: "", ready: true, doc: "File with texts of notices." },
+  enable_threaded_bounces: {
+    kind: "boolean",
+    default: "no",
+    ready: true,
+    doc: "Notices refer to their message by References: and In-Reply-To:.",
+  },
 
   // Recognised, not implemented.
   backwards_bounce_logfile_compatibility: { kind: "boolean", default: "yes", ready: false },
@@ -74,6 +81,5 @@ export const bounce = {
   default_verp_delimiters: { kind: "string", default: "+=", ready: false },
   disable_verp_bounces: { kind: "boolean", default: "no", ready: false },
   dont_remove: { kind: "number", default: "0", ready: false },
-  enable_threaded_bounces: { kind: "boolean", default: "no", ready: false },
   verp_delimiter_filter: { kind: "string", default: "-=+", ready: false },
 } as const;

@@ -67,7 +67,7 @@ export const cleanup = {
     kind: "number",
     default: "1000",
     min: 0,
-    ready: false,
+    ready: true,
     doc: "Recipients remembered to drop duplicates; 0 is no limit.",
   },
   header_checks: { kind: "list", default: "", ready: true, doc: "Table that message headers are matched against." },
@@ -117,8 +117,8 @@ export const cleanup = {
   in_flow_delay: {
     kind: "time",
     default: "1s",
-    ready: false,
-    doc: "Pause of a receiver while mail arrives faster than it leaves.",
+    ready: true,
+    doc: "Pause of a receiver while mail arrives faster than it becomes active.",
   },
   enable_long_queue_ids: { kind: "boolean", default: "no", ready: false, doc: "Queue ids that are not used again." },
   message_drop_headers: {
@@ -229,7 +229,22 @@ export const cleanup = {
     ready: true,
     doc: "Addresses that sender_canonical_maps applies to.",
   },
-  smtputf8_autodetect_classes: { kind: "list", default: "sendmail, verify", ready: false },
-  smtputf8_enable: { kind: "boolean", default: "${{$compatibility_level} <level {1} ? {no} : {yes}}", ready: false },
-  strict_smtputf8: { kind: "boolean", default: "no", ready: false },
+  smtputf8_autodetect_classes: {
+    kind: "list",
+    default: "sendmail, verify",
+    ready: true,
+    doc: "Origins of mail that counts as SMTPUTF8 where an address or a header is not ASCII.",
+  },
+  smtputf8_enable: {
+    kind: "boolean",
+    default: "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+    ready: true,
+    doc: "Takes and sends mail with internationalised addresses (RFC 6531).",
+  },
+  strict_smtputf8: {
+    kind: "boolean",
+    default: "no",
+    ready: true,
+    doc: "Addresses that are not ASCII are taken with SMTPUTF8 only.",
+  },
 } as const;

@@ -15,7 +15,7 @@ export interface Row {
   readonly kind: "string" | "raw" | "path" | "list" | "boolean" | "number" | "time" | "enum";
   /** A main.cf expression, as Postfix 3.12 has it. */
   readonly default: string;
-  /** Of kind enum. */
+  /** Of kind enum; of kind list, the words that it may have. */
   readonly values?: readonly string[];
   /** Least and greatest value; milliseconds for times. */
   readonly min?: number;
@@ -76,8 +76,13 @@ export function parseValue(row: Row, text: string): Parsed {
     case "raw":
     case "path":
       return { value: text };
-    case "list":
-      return { value: Object.freeze(wordsOutsideBraces(text)) };
+    case "list": {
+      const words = wordsOutsideBraces(text);
+      const { values } = row;
+      const unknown = values === undefined ? undefined : words.find((word) => !values.includes(word));
+      if (unknown !== undefined) return { fault: `unknown value "${unknown}" in "${text}"` };
+      return { value: Object.freeze(words) };
+    }
     case "boolean": {
       const folded = text.toLowerCase();
       return folded === "yes" || folded === "no"

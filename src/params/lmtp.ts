@@ -176,6 +176,17 @@ export const lmtp = {
   lmtp_pix_workarounds: { kind: "list", default: "disable_esmtp,delay_dotcrlf", ready: false },
   lmtp_reply_filter: { kind: "string", default: "", ready: false },
   lmtp_send_dummy_mail_auth: { kind: "boolean", default: "no", ready: false },
-  lmtp_send_xforward_command: { kind: "boolean", default: "no", ready: false },
-  lmtp_xforward_timeout: { kind: "time", default: "300s", ready: false },
+  lmtp_send_xforward_command: {
+    kind: "boolean",
+    default: "no",
+    ready: true,
+    doc: "XFORWARD is sent to servers that announce it.",
+  },
+  lmtp_xforward_timeout: {
+    kind: "time",
+    default: "300s",
+    min: 1000,
+    ready: true,
+    doc: "Time for the answer to XFORWARD.",
+  },
 } as const;

@@ -22,7 +22,7 @@ export const smtp = {
     kind: "time",
     default: "300s",
     min: 1000,
-    ready: false,
+    ready: true,
     doc: "Time for the answer to XFORWARD.",
   },
   smtp_mail_timeout: { kind: "time", default: "300s", min: 1000, ready: true, doc: "Time for the answer to MAIL." },
@@ -211,7 +211,7 @@ export const smtp = {
   smtp_send_xforward_command: {
     kind: "boolean",
     default: "no",
-    ready: false,
+    ready: true,
     doc: "XFORWARD is sent to servers that announce it.",
   },
   disable_dns_lookups: { kind: "boolean", default: "no", ready: true, doc: "Hosts are not looked up in DNS; no MX." },

@@ -1,24 +1,67 @@
 /**
  * A message in the active queue: what of it is still under way, and what has to be done when the last delivery ends.
- * Plain bookkeeping for qmgr.ts.
+ * Plain bookkeeping for qmgr.ts, dispatch.ts and settle.ts.
  */
 
 import type { Failed } from "../notices.ts";
-import type { QueueEntry } from "../queue/store.ts";
-import type { Millis } from "../runtime.ts";
+import type { QueueEntry, Waiting } from "../queue/store.ts";
+import type { Clock, Millis, Timer } from "../runtime.ts";
+import type { DeliveryResult } from "../status.ts";
+import { expansions } from "./report.ts";
+
+/** With what the queue says of the recipient so far. */
+export interface FailedNow extends Failed {
+  readonly waiting: Waiting;
+}
 
 export class ActiveMessage {
   readonly entry: QueueEntry;
   readonly activeAt: Millis;
+  /** Somebody asked for its delivery now: what is dead or in defer_transports is tried all the same. */
+  readonly urged: boolean;
   /** Jobs that have not ended. */
   pending = 0;
-  readonly bounced: Failed[] = [];
-  readonly deferred: Failed[] = [];
-  /** Delivered, and the sender asked to know (NOTIFY=SUCCESS). */
-  readonly succeeded: Failed[] = [];
+  readonly bounced: FailedNow[] = [];
+  readonly deferred: FailedNow[] = [];
+  /** Delivered, and the sender is to know it. */
+  readonly succeeded: Failed[];
 
-  constructor(entry: QueueEntry, activeAt: Millis) {
+  constructor(entry: QueueEntry, activeAt: Millis, urged = false) {
     this.entry = entry;
+    // They are told of with the first attempt's deliveries.
+    this.succeeded = entry.attempts === 0 ? expansions(entry.envelope) : [];
     this.activeAt = activeAt;
+    this.urged = urged;
+  }
+
+  /** A recipient without its mail. Whatever became of a probe is told, and it is not tried again. */
+  failed(waiting: Waiting, result: DeliveryResult): void {
+    const over = result.outcome === "bounced" || this.entry.envelope.probe !== undefined;
+    (over ? this.bounced : this.deferred).push({ waiting, result });
+  }
+}
+
+/** Deliveries under way and results being noted: what stop() waits for. */
+export class Work {
+  #count = 0;
+  #idle: (() => void) | null = null;
+
+  begin(): void {
+    this.#count++;
+  }
+
+  end(): void {
+    if (--this.#count === 0) this.#idle?.();
+  }
+
+  /** Until nothing is under way. `late` is called after the time, and two seconds later nobody waits any more. */
+  async over(clock: Clock, within: Millis, late: () => void): Promise<void> {
+    if (this.#count === 0) return;
+    const timers: Timer[] = [];
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+      timers.push(clock.after(within, late), clock.after(within + 2_000, resolve));
+    });
+    for (const timer of timers) timer.cancel();
   }
 }

@@ -26,7 +26,7 @@ export function isExpired(sender: string, arrived: Millis, now: Millis, config: 
   return now - arrived >= (sender === "" ? config.bounce_queue_lifetime : config.maximal_queue_lifetime);
 }
 
-/** The sender is to be told of the delay (delay_warning_time; 0: never). */
-export function isLate(arrived: Millis, now: Millis, config: BackoffParameters): boolean {
-  return config.delay_warning_time > 0 && now - arrived >= config.delay_warning_time;
+/** The sender, if there is one, is to be told of the delay (delay_warning_time; 0: never). */
+export function isLate(sender: string, arrived: Millis, now: Millis, config: BackoffParameters): boolean {
+  return sender !== "" && config.delay_warning_time > 0 && now - arrived >= config.delay_warning_time;
 }

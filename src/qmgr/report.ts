@@ -1,8 +1,10 @@
 /**
- * The log line of a delivery, as Postfix's log_adhoc(3) writes it: parsers (pflogsumm) read it. Pure.
+ * The log line of a delivery, as Postfix's log_adhoc(3) writes it: parsers (pflogsumm) read it. And whether the sender
+ * is told of it. Pure.
  */
 
-import type { QueueId, Recipient } from "../envelope.ts";
+import type { Envelope, QueueId, Recipient } from "../envelope.ts";
+import type { Failed } from "../notices.ts";
 import type { Millis } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 
@@ -21,7 +23,17 @@ export function delayText(time: Millis): string {
   return String(Math.round(seconds * digits) / digits);
 }
 
-export function deliveryLine(id: QueueId, recipient: Recipient, result: DeliveryResult, times: DeliveryTimes): string {
+/** `probe`: the message of one; what was found out is its status. `softened`: soft_bounce made the result. */
+export function deliveryLine(
+  id: QueueId,
+  recipient: Recipient,
+  result: DeliveryResult,
+  times: DeliveryTimes,
+  probe?: Envelope["probe"],
+  softened = false,
+): string {
+  const found = result.outcome === "sent" ? "deliverable" : "undeliverable";
+  const outcome = softened ? "SOFTBOUNCE" : result.outcome;
   const original = recipient.original === "" ? "" : ` orig_to=<${recipient.original}>,`;
   const use = result.connectionUse > 1 ? ` conn_use=${result.connectionUse},` : "";
   const connected = result.connectedAt === 0 ? times.now : result.connectedAt;
@@ -33,7 +45,7 @@ export function deliveryLine(id: QueueId, recipient: Recipient, result: Delivery
   ].map(delayText).join("/");
   return `${id}: to=<${recipient.address}>,${original} relay=${result.relay},${use} ` +
     `delay=${delayText(times.now - times.arrived)}, delays=${stages}, dsn=${result.status}, ` +
-    `status=${result.outcome} (${result.reason})`;
+    `status=${probe === undefined ? outcome : found} (${result.reason})`;
 }
 
 /** What a recipient gets that was put off without a delivery. */
@@ -50,7 +62,22 @@ export function suspendedResult(status: string, reason: string): DeliveryResult 
   };
 }
 
-/** Of a destination or transport that rests. */
-export function suspension(dead: { readonly status: string; readonly why: string }): { status: string; why: string } {
-  return { status: dead.status, why: `delivery temporarily suspended: ${dead.why}` };
+/** What mail waits for while its destination rests. */
+export function suspension(reason: string): string {
+  return `delivery temporarily suspended: ${reason}`;
+}
+
+/**
+ * Whether the sender is to hear that mail was delivered: NOTIFY=SUCCESS, unless the next hop reports that (RFC 3461
+ * §5.2.1); `cleared`: a delay warning went out before, and confirm_delay_cleared wants it taken back.
+ */
+export function tellsOfDelivery({ notify }: Recipient, result: DeliveryResult, cleared: boolean): boolean {
+  if (notify.includes("success")) return result.reportsSuccess !== true;
+  return cleared && (notify.length === 0 || notify.includes("delay"));
+}
+
+/** What the sender is told of recipients that aliases replaced. */
+export function expansions({ expanded = [] }: Pick<Envelope, "expanded">): Failed[] {
+  const result: DeliveryResult = { ...suspendedResult("2.0.0", "alias expanded"), outcome: "sent" };
+  return expanded.map((recipient) => ({ waiting: { recipient, index: -1 }, result, action: "expanded" }));
 }

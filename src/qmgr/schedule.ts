@@ -1,14 +1,21 @@
 /**
- * Which delivery starts next. Jobs wait at their destination; destinations with work take turns within their transport;
- * transports are limited by their process limit only. Pure bookkeeping: time is handed in, nothing is started here.
+ * Which delivery starts next. Deliveries wait in line at their destination (line.ts); messages that have something to
+ * deliver take turns within their transport, and so do the destinations of a message, so that a mailing to thousands
+ * of destinations has one turn as a letter has; transports are limited by their process limit only. Pure bookkeeping:
+ * time is handed in, nothing is started here.
+ *   a destination is listed (stands in a turn) while it has work, but not after a turn in which it could not start:
+ *   then it comes back when a delivery ends, its pause is over, or somebody wakes it
  */
 
 import type { DeliveryRequest } from "../agent.ts";
+import { DueHeap, type DueItem } from "../queue/due-heap.ts";
 import type { Waiting } from "../queue/store.ts";
 import type { Millis } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage } from "./active.ts";
-import { DestinationWindow, type WindowRules } from "./destination.ts";
+import { DestinationWindow, type Suspension, type WindowRules } from "./destination.ts";
+import { Line, type SlotRules } from "./line.ts";
+import { suspension } from "./report.ts";
 
 /** Recipients of one message that go to one destination together. */
 export interface Job {
@@ -41,159 +48,299 @@ export interface Group {
   readonly addresses: string[];
 }
 
-export class Destination {
+export class Destination implements DueItem {
   readonly transport: TransportQueue;
   readonly nexthop: string;
   readonly key: string;
   readonly window: DestinationWindow;
-  readonly jobs: Job[] = [];
-  /** Stands in its transport's turn list. */
+  readonly line: Line<Job>;
+  /** Stands in a turn of its transport. */
   listed = false;
+  /** Deliveries that were taken as followers, and neither begun nor given back. */
+  held = 0;
+  /** When its pause is over. */
+  due: Millis = 0;
+  heapIndex = -1;
 
   constructor(transport: TransportQueue, nexthop: string, key: string) {
     this.transport = transport;
     this.nexthop = nexthop;
     this.key = key;
-    this.window = new DestinationWindow(transport.rules);
+    this.window = new DestinationWindow(transport.rules.window, key);
+    this.line = new Line(transport.rules.slots);
   }
 }
 
 export interface TransportRules {
   readonly name: string;
   readonly window: WindowRules;
+  readonly slots: SlotRules;
   /** Deliveries at once (master.cf maxproc); 0: no limit. */
   readonly processLimit: number;
   /** How long a broken transport rests (transport_retry_time). */
   readonly retryTime: Millis;
   /** Recipients of one delivery. 1: each recipient is a destination of its own. */
   readonly recipientLimit: number;
+  /** From one start of a delivery to the next (transport_rate_delay). */
+  readonly pause: Millis;
+  /** Destinations that are remembered at most: beyond that the dead are forgotten. */
+  readonly destinationLimit: number;
+  /** What window.debug is told when the transport is used first. */
+  readonly introduction: readonly string[];
+}
+
+/** The destinations of one message that wait for its turn. */
+interface Turn {
+  readonly message: ActiveMessage;
+  readonly destinations: Destination[];
 }
 
 export class TransportQueue {
   readonly name: string;
-  readonly rules: WindowRules;
-  readonly recipientLimit: number;
-  readonly #processLimit: number;
-  readonly #retryTime: Millis;
+  readonly rules: TransportRules;
   readonly #destinations = new Map<string, Destination>();
-  #turns: Destination[] = [];
+  readonly #turns: Turn[] = [];
+  readonly #turnOf = new Map<ActiveMessage, Turn>();
+  readonly #paused = new DueHeap<Destination>();
+  /** Dead ones in the order in which their rest ends. */
+  readonly #resting = new Set<Destination>();
+  #used = false;
+  #listed = 0;
   #busy = 0;
   /** Deliveries whose slot went to the next one before their end was told. */
   #handedOn = 0;
+  /** transport_rate_delay: no delivery starts before. */
+  #nextStart: Millis = 0;
   /** Dead transport (transport_retry_time): no delivery until then. */
-  #dead: { readonly until: Millis; readonly status: string; readonly why: string } | null = null;
+  #dead: Suspension | null = null;
 
   constructor(rules: TransportRules) {
     this.name = rules.name;
-    this.rules = rules.window;
-    this.recipientLimit = rules.recipientLimit;
-    this.#processLimit = rules.processLimit;
-    this.#retryTime = rules.retryTime;
+    this.rules = rules;
   }
 
   get busy(): number {
     return this.#busy;
   }
 
+  get recipientLimit(): number {
+    return this.rules.recipientLimit;
+  }
+
   destination(nexthop: string, key: string): Destination {
     const known = this.#destinations.get(key);
     if (known !== undefined) return known;
+    const { introduction, window } = this.rules;
+    if (!this.#used) { for (const line of introduction) window.debug?.(line); }
+    this.#used = true;
     const made = new Destination(this, nexthop, key);
     this.#destinations.set(key, made);
     return made;
   }
 
-  destinations(): Iterable<Destination> {
-    return this.#destinations.values();
+  /** How many are remembered: those with work, and the dead and paused. */
+  get destinationCount(): number {
+    return this.#destinations.size;
   }
 
-  /** Why nothing for that destination is tried now; null: go on. */
-  suspended(destination: Destination, now: Millis): { readonly status: string; readonly why: string } | null {
+  /** Why nothing is tried now over this transport; null: go on. */
+  dead(now: Millis): Suspension | null {
     if (this.#dead !== null && now >= this.#dead.until) this.#dead = null;
-    return this.#dead ?? destination.window.deadReason(now);
+    return this.#dead;
   }
 
-  add(job: Job): void {
-    job.destination.jobs.push(job);
-    this.#list(job.destination);
+  /** All of a message's jobs for one destination. */
+  add(jobs: readonly Job[], now: Millis): void {
+    const destination = jobs[0]?.destination;
+    if (destination === undefined) return;
+    destination.line.add(jobs, now);
+    this.#list(destination);
   }
 
   /** The next job that may start now, its slot taken; null when there is none. */
   next(now: Millis): Job | null {
-    for (let left = this.#turns.length; left > 0; left--) {
-      if (this.#processLimit > 0 && this.#busy >= this.#processLimit) return null;
-      const destination = this.#turns.shift() as Destination;
-      destination.listed = false;
-      const job = destination.window.mayStart(now) ? destination.jobs.shift() : undefined;
-      if (job === undefined) continue;
+    if (now < this.#nextStart || this.dead(now) !== null) return null;
+    this.#endPauses(now);
+    const { processLimit, pause } = this.rules;
+    while (this.#turns.length > 0) {
+      if (processLimit > 0 && this.#busy >= processLimit) return null;
+      const destination = this.#takeTurn();
+      if (!destination.window.mayStart(now)) {
+        this.#watchPause(destination, now);
+        continue;
+      }
+      const job = destination.line.take(now);
+      if (job === null) continue;
       destination.window.started(now);
       this.#busy++;
-      if (destination.jobs.length > 0) this.#list(destination);
+      this.#list(destination);
+      if (pause > 0) this.#nextStart = now + pause;
       return job;
     }
     return null;
   }
 
+  /** When something may start that may not now, though nothing else happens; null: never. */
+  nextStart(): Millis | null {
+    const waits = this.#listed > 0 && this.rules.pause > 0 ? this.#nextStart : null;
+    const paused = this.#paused.first()?.due ?? null;
+    if (waits === null || paused === null) return waits ?? paused;
+    return Math.min(waits, paused);
+  }
+
   /**
    * The job that would get the slot of a delivery to this destination when it ends; null when none waits, or when
-   * another destination waits for a process: then that one has its turn.
+   * another destination waits for a process: then that one has its turn. The caller gives it back, or begins it.
    */
   takeFollower(destination: Destination, now: Millis): Job | null {
-    if (this.#turns.some((other) => other !== destination) || this.suspended(destination, now) !== null) return null;
-    return destination.jobs.shift() ?? null;
+    if (this.#listed > (destination.listed ? 1 : 0) || this.rules.pause > 0) return null;
+    if (this.dead(now) !== null || !destination.window.mayHandOn(now)) return null;
+    const job = destination.line.take(now);
+    if (job !== null) destination.held++;
+    return job;
   }
 
   /** The follower takes the slot of a delivery that is done and whose end is still to be told. */
   handOn(destination: Destination): void {
+    destination.held--;
     destination.window.handOn();
     this.#handedOn++;
   }
 
-  /** A follower that was not begun is the first one in the line again. */
-  giveBack(job: Job): void {
-    job.destination.jobs.unshift(job);
-    this.#list(job.destination);
+  /** A follower that was not begun is the first one in the line again. What it is put off with, when that is dead. */
+  giveBack(job: Job, now: Millis): Suspension | null {
+    const { destination } = job;
+    destination.held--;
+    const dead = this.dead(now) ?? destination.window.deadReason(now);
+    if (dead === null) {
+      destination.line.giveBack(job);
+      this.#list(destination);
+    } else this.#forgetIdle(destination, now);
+    return dead;
   }
 
-  /** A delivery ended: what its results say of host and transport. Its destination may take part again. */
-  ended(destination: Destination, results: readonly DeliveryResult[], now: Millis): void {
-    const broken = results.find((result) => result.outcome === "deferred" && result.scope === "transport");
-    const unreachable = results.find((result) => result.outcome === "deferred" && result.scope === "destination");
-    if (broken !== undefined) {
-      destination.window.calledOff();
-      this.#dead = { until: now + this.#retryTime, status: broken.status, why: broken.reason };
-    } else if (unreachable !== undefined) destination.window.failed(now, unreachable.status, unreachable.reason);
-    else destination.window.answered();
+  /**
+   * A delivery ended: what its results say of host and transport. Its destination may take part again; or it, or the
+   * whole transport, is dead from now on, and the jobs that waited for it are handed out to be put off.
+   */
+  ended(destination: Destination, results: readonly DeliveryResult[], now: Millis): PutOff | null {
     if (this.#handedOn > 0) this.#handedOn--;
     else this.#busy--;
-    if (destination.jobs.length > 0) this.#list(destination);
-    else this.#forgetIdle(destination);
+    const putOff = this.#judge(destination, results, now);
+    this.#list(destination);
+    this.#forgetIdle(destination, now);
+    return putOff;
   }
 
-  /** All jobs that wait for a destination, taken off it. */
-  takeAll(destination: Destination): Job[] {
-    return destination.jobs.splice(0);
+  #judge(destination: Destination, results: readonly DeliveryResult[], now: Millis): PutOff | null {
+    const broken = results.find((result) => result.outcome === "deferred" && result.scope === "transport");
+    if (broken !== undefined) {
+      destination.window.calledOff();
+      return this.breakDown(broken.status, broken.reason, now);
+    }
+    const unreachable = results.find((result) => result.outcome === "deferred" && result.scope === "destination");
+    if (unreachable === undefined) {
+      this.#dead = null;
+      destination.window.answered(now);
+      return null;
+    }
+    const dead = destination.window.failed(now, unreachable.status, suspension(unreachable.reason));
+    return dead === null ? null : { dead, jobs: destination.line.takeAll() };
   }
 
-  /** Dead or not, everything may be tried now. */
-  wake(): void {
+  /** The transport cannot be used at all; nothing else that happens to it counts until it was tried again. */
+  breakDown(status: string, why: string, now: Millis): PutOff | null {
+    if (this.dead(now) !== null) return null;
+    const dead = { until: now + this.rules.retryTime, status, why };
+    this.#dead = dead;
+    const jobs = [...this.#destinations.values()].flatMap((destination) => destination.line.takeAll());
+    for (const destination of this.#destinations.values()) this.#forgetIdle(destination, now);
+    return { dead, jobs };
+  }
+
+  /** Dead or not, everything may be tried now; with a destination: that one. */
+  wake(now: Millis, only?: Destination): void {
     this.#dead = null;
+    if (only !== undefined) return only.window.wake();
     for (const destination of this.#destinations.values()) {
       destination.window.wake();
-      if (destination.jobs.length > 0) this.#list(destination);
+      this.#list(destination);
+      this.#forgetIdle(destination, now);
     }
   }
 
   #list(destination: Destination): void {
-    if (destination.listed) return;
+    const first = destination.listed ? null : destination.line.first();
+    if (first === null) return;
     destination.listed = true;
-    this.#turns.push(destination);
+    this.#listed++;
+    const turn = this.#turnOf.get(first.message);
+    if (turn !== undefined) return void turn.destinations.push(destination);
+    const made = { message: first.message, destinations: [destination] };
+    this.#turnOf.set(first.message, made);
+    this.#turns.push(made);
   }
 
-  /** Destinations are kept while they have work, are dead, or few: their number is bounded by the active queue. */
-  #forgetIdle(destination: Destination): void {
-    const { window } = destination;
-    if (window.busy > 0 || window.window === 0 || this.#destinations.size < 1000) return;
+  /** One destination of the message whose turn it is, which goes to the end. */
+  #takeTurn(): Destination {
+    const turn = this.#turns.shift() as Turn;
+    const destination = turn.destinations.shift() as Destination;
+    destination.listed = false;
+    this.#listed--;
+    if (turn.destinations.length > 0) this.#turns.push(turn);
+    else this.#turnOf.delete(turn.message);
+    return destination;
+  }
+
+  #watchPause(destination: Destination, now: Millis): void {
+    const until = destination.window.pausedUntil(now);
+    if (until === null || this.#paused.has(destination)) return;
+    destination.due = until;
+    this.#paused.add(destination);
+  }
+
+  #endPauses(now: Millis): void {
+    for (let one = this.#paused.first(); one !== null && one.due <= now; one = this.#paused.first()) {
+      this.#paused.remove(one);
+      this.#list(one);
+      this.#forgetIdle(one, now);
+    }
+  }
+
+  /** A destination is remembered while it has work, is paused or dead: its window begins anew with the next mail. */
+  #forgetIdle(destination: Destination, now: Millis): void {
+    if (this.#destinations.get(destination.key) !== destination || !isIdle(destination)) return;
+    if (isResting(destination, now)) {
+      this.#resting.add(destination);
+      this.#watchPause(destination, now);
+      return this.#sweepResting(now);
+    }
+    this.#resting.delete(destination);
     this.#destinations.delete(destination.key);
   }
+
+  /** Those whose time is over go, and beyond the limit the oldest of the others: they cost memory. */
+  #sweepResting(now: Millis): void {
+    for (const one of this.#resting) {
+      if (isResting(one, now) && this.#destinations.size <= this.rules.destinationLimit) return;
+      this.#resting.delete(one);
+      if (!isIdle(one)) continue;
+      this.#paused.remove(one);
+      this.#destinations.delete(one.key);
+    }
+  }
+}
+
+function isIdle({ window, line, held }: Destination): boolean {
+  return window.busy === 0 && line.size === 0 && held === 0;
+}
+
+function isResting({ window }: Destination, now: Millis): boolean {
+  return window.deadReason(now) !== null || window.pausedUntil(now) !== null;
+}
+
+/** What is dead, and the jobs that are put off for it without a try. */
+export interface PutOff {
+  readonly dead: Suspension;
+  readonly jobs: readonly Job[];
 }

@@ -4,8 +4,10 @@
  * Throws RangeError for such text.
  */
 
-import { encodeXtext } from "../address.ts";
+import { encodeUxtext, encodeXtext } from "../address.ts";
+import type { DeliveryRequest } from "../agent.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
+import { announcedNames, knownAttributes, xforwardValues } from "../xforward.ts";
 
 declare const checked: unique symbol;
 /** One command with its CRLF. */
@@ -22,24 +24,29 @@ export interface Extensions {
   readonly pipelining: boolean;
   readonly eightBitMime: boolean;
   readonly dsn: boolean;
+  readonly smtputf8: boolean;
   readonly size: boolean;
   /** Octets; 0: no limit is known. */
   readonly sizeLimit: number;
+  /** Attributes of XFORWARD. */
+  readonly xforward: ReadonlySet<string>;
 }
 
 export const NO_EXTENSIONS: Extensions = {
   pipelining: false,
   eightBitMime: false,
   dsn: false,
+  smtputf8: false,
   size: false,
   sizeLimit: 0,
+  xforward: new Set(),
 };
 
 /** From the lines of the reply to EHLO (RFC 5321 §4.1.1.1); `discard` names keywords to overlook, in lower case. */
 export function extensionsOf(lines: readonly string[], discard: readonly string[]): Extensions {
   const found = { ...NO_EXTENSIONS };
   for (const line of lines.slice(1)) {
-    const [keyword = "", value = ""] = line.slice(4).trim().split(/\s+/);
+    const [keyword = "", value = "", ...more] = line.slice(4).trim().split(/\s+/);
     if (discard.includes(keyword.toLowerCase())) continue;
     switch (keyword.toUpperCase()) {
       case "PIPELINING":
@@ -50,6 +57,12 @@ export function extensionsOf(lines: readonly string[], discard: readonly string[
         break;
       case "DSN":
         found.dsn = true;
+        break;
+      case "XFORWARD":
+        found.xforward = announcedNames([value, ...more]);
+        break;
+      case "SMTPUTF8":
+        found.smtputf8 = true;
         break;
       case "SIZE":
         found.size = true;
@@ -67,11 +80,29 @@ export function mailCommand(envelope: Omit<Envelope, "recipients">, size: number
   if (peer.eightBitMime && envelope.encoding !== "") {
     line += envelope.encoding === "8bit" ? " BODY=8BITMIME" : " BODY=7BIT";
   }
+  // RFC 6531 §3.4
+  if (peer.smtputf8 && envelope.smtputf8 !== undefined) line += " SMTPUTF8";
   if (peer.dsn) {
     if (envelope.envid !== "") line += ` ENVID=${encodeXtext(envelope.envid)}`;
     if (envelope.ret !== "") line += ` RET=${envelope.ret.toUpperCase()}`;
   }
   return commandLine(line);
+}
+
+/** In two commands, as Postfix has them: who the client is, then what it said. */
+export function xforwardCommands({ envelope, queueId }: DeliveryRequest, peer: Extensions): CommandLine[] {
+  const { client } = envelope;
+  const values = xforwardValues(client, client.name === "" && client.address === "" ? "" : queueId);
+  return ([["NAME", "ADDR", "PORT"], ["PROTO", "HELO", "IDENT", "SOURCE"]] as const).flatMap((names) => {
+    const line = knownAttributes(names, values, peer.xforward);
+    return line === "" ? [] : [commandLine(line)];
+  });
+}
+
+/** RFC 3461 §4.2; RFC 6533 §3 for addresses that are not ASCII. */
+function orcpt(type: string, address: string): string {
+  const encoded = type.toLowerCase() === "utf-8" ? encodeUxtext(address) : encodeXtext(address);
+  return ` ORCPT=${type};${encoded}`;
 }
 
 /** RFC 5321 §4.1.1.3; ORCPT and NOTIFY: RFC 3461 §4.1, §4.2. */
@@ -80,8 +111,8 @@ export function rcptCommand(recipient: Recipient, peer: Extensions): CommandLine
   if (peer.dsn) {
     const given = recipient.originalRecipient;
     const separator = given.indexOf(";");
-    if (separator > 0) line += ` ORCPT=${given.slice(0, separator)};${encodeXtext(given.slice(separator + 1))}`;
-    else line += ` ORCPT=rfc822;${encodeXtext(recipient.original === "" ? recipient.address : recipient.original)}`;
+    if (separator > 0) line += orcpt(given.slice(0, separator), given.slice(separator + 1));
+    else line += orcpt("rfc822", recipient.original === "" ? recipient.address : recipient.original);
     if (recipient.notify.length > 0) line += ` NOTIFY=${recipient.notify.join(",").toUpperCase()}`;
   }
   return commandLine(line);

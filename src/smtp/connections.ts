@@ -33,10 +33,14 @@ export class Connections {
     return null;
   }
 
-  /** After a delivery: keeps the session for the next one, or ends it. */
+  /**
+   * After a delivery: keeps the session for the next one, or ends it. Two deliveries over it that were answered in one
+   * piece both put it here: it is still one session.
+   */
   put(nexthop: string, session: Session): void {
-    if (!this.#mayKeep(nexthop, session)) return session.quit();
     const list = this.#resting.get(nexthop);
+    if (list?.includes(session) === true) return;
+    if (!this.#mayKeep(nexthop, session)) return session.quit();
     if (list === undefined) this.#resting.set(nexthop, [session]);
     else list.push(session);
     this.#count++;

@@ -15,6 +15,8 @@ export type SmtpParameters = Pick<
   | "smtp_rcpt_timeout"
   | "smtp_data_init_timeout"
   | "smtp_data_xfer_timeout"
+  | "smtp_send_xforward_command"
+  | "smtp_xforward_timeout"
   | "smtp_data_done_timeout"
   | "smtp_rset_timeout"
   | "smtp_quit_timeout"
@@ -64,6 +66,8 @@ const DEFAULTS: SmtpParameters = {
   smtp_rcpt_timeout: 300_000,
   smtp_data_init_timeout: 120_000,
   smtp_data_xfer_timeout: 180_000,
+  smtp_send_xforward_command: false,
+  smtp_xforward_timeout: 300_000,
   smtp_data_done_timeout: 600_000,
   smtp_rset_timeout: 20_000,
   smtp_quit_timeout: 300_000,

@@ -6,6 +6,7 @@
  */
 
 import type { ContentSource, DeliveryAgent, DeliveryRequest, NextFollower } from "../agent.ts";
+import type { TroubleNotices } from "../bounce/transcript.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { assert } from "../errors.ts";
 import type { Logger } from "../log.ts";
@@ -18,6 +19,7 @@ import { Deadlines } from "./deadlines.ts";
 import type { HostsWorld, ServerAddress, Servers } from "./hosts.ts";
 import { findServers } from "./hosts.ts";
 import { bindAddress, OwnAddresses } from "./own-addresses.ts";
+import { overheard } from "./overheard.ts";
 import type { Protocol, SmtpParameters } from "./parameters.ts";
 import type { TransactionEnd } from "./transaction.ts";
 import { Delivery, isSoft, localTrouble } from "./trouble.ts";
@@ -29,6 +31,8 @@ export interface SmtpAgentOptions {
   readonly content: ContentSource;
   readonly log: Logger;
   readonly protocol: Protocol;
+  /** Who hears of servers that do not keep to the protocol. */
+  readonly troubles?: TroubleNotices;
 }
 
 /** What bind(2) fails with. */
@@ -43,9 +47,11 @@ export class SmtpAgent implements DeliveryAgent {
   readonly #inUse: WeakMap<AbortSignal, Set<Session>> = new WeakMap();
 
   constructor(options: SmtpAgentOptions) {
-    const { runtime, parameters, resolver, protocol, content, log } = options;
-    const network = runtime.network as Network;
-    assert(network !== null, "the smtp agent needs a network");
+    const { runtime, parameters, resolver, protocol, content, log, troubles } = options;
+    const plain = runtime.network as Network;
+    assert(plain !== null, "the smtp agent needs a network");
+    const wanted = troubles?.wants(["protocol"]) === true;
+    const network = wanted ? overheard(plain, protocol, (account) => troubles.send(account)) : plain;
     const own = new OwnAddresses(parameters, network, resolver);
     this.#options = options;
     this.#world = {

@@ -11,11 +11,13 @@ import { latin1Encode } from "../latin1.ts";
 import type { Logger } from "../log.ts";
 import type { Millis } from "../runtime.ts";
 import type { CommandLine, Extensions } from "./commands.ts";
-import { commandLine, mailCommand, rcptCommand } from "./commands.ts";
+import { commandLine } from "./commands.ts";
 import { ContentEncoder, encodeContent } from "./content.ts";
 import { downgraded } from "./downgrade.ts";
 import type { Protocol, SmtpParameters } from "./parameters.ts";
+import { prepare } from "./prepared.ts";
 import type { Response } from "./response.ts";
+import { DOING, type Stage } from "./stage.ts";
 import type { Delivery, Peer, Trouble } from "./trouble.ts";
 import { localTrouble, replyTrouble } from "./trouble.ts";
 
@@ -43,20 +45,6 @@ export interface Line {
 /** "stale": a session used before was dead before the server answered anything; nothing was delivered. */
 export type TransactionEnd = "done" | "stale";
 
-type Stage = "probe" | "mail" | "rcpt" | "data" | "body" | "dot" | "rset" | "over";
-
-/** Postfix's words for "lost connection with H while …". */
-const DOING: Readonly<Record<Stage, string>> = {
-  probe: "sending RSET probe",
-  mail: "sending MAIL FROM",
-  rcpt: "sending RCPT TO",
-  data: "sending DATA command",
-  body: "sending message body",
-  dot: "sending end of data -- message may be sent more than once",
-  rset: "sending final RSET",
-  over: "sending QUIT",
-};
-
 /** Content up to this size is put into one write. */
 const ONE_WRITE_LIMIT = 256 * 1024;
 
@@ -71,9 +59,12 @@ export class Transaction {
   readonly #reused: boolean;
   readonly #pipelining: boolean;
   /** Positions in the request of those in MAIL's transaction, then of those that RCPT let through. */
-  #open: number[];
+  #open: readonly number[];
   readonly #accepted: number[] = [];
-  #commands: CommandLine[] = [];
+  #commands: readonly CommandLine[] = [];
+  /** XFORWARD, which goes before them. */
+  #forward: readonly CommandLine[] = [];
+  #forwarded = 0;
   #stage: Stage = "mail";
   /** Recipients whose reply has come: to RCPT, then (LMTP) to the dot. */
   #answered = 0;
@@ -99,9 +90,10 @@ export class Transaction {
   /** `probe`: the session was idle for so long that it may be dead. False: nothing is to be sent, and it is over. */
   start(probe: boolean): boolean {
     const { parameters } = this.#line;
-    if (!this.#fits() || !this.#prepare()) return false;
+    if (!this.#prepare()) return false;
     if (probe) this.#stage = "probe";
-    const envelope = this.#pipelining ? this.#commands.join("") + DATA : probe ? "" : this.#commands[0] ?? "";
+    else if (this.#forward.length > 0) this.#stage = "xforward";
+    const envelope = this.#pipelining ? this.#envelope() : probe ? "" : this.#forward[0] ?? this.#commands[0] ?? "";
     this.#send((probe ? RSET : "") + envelope as CommandLine);
     this.#line.expect(probe ? parameters.smtp_rset_timeout : parameters.smtp_mail_timeout);
     return true;
@@ -109,9 +101,10 @@ export class Transaction {
 
   /** Instead of start(): the envelope, for the session to send ahead; null: it cannot be sent that way. */
   envelopeAhead(): Uint8Array | null {
-    if (!this.#pipelining || !this.#fits() || !this.#prepare()) return null;
+    if (!this.#pipelining || this.#probes || !this.#prepare()) return null;
     this.#sentAhead = true;
-    return latin1Encode(this.#commands.join("") + DATA);
+    if (this.#forward.length > 0) this.#stage = "xforward";
+    return latin1Encode(this.#envelope());
   }
 
   /** The message before is done: the replies that come now are for this one. */
@@ -125,6 +118,8 @@ export class Transaction {
     switch (this.#stage) {
       case "probe":
         return this.#probeReply(good);
+      case "xforward":
+        return this.#forwardReply(response, good);
       case "mail":
         return this.#mailReply(response, good);
       case "rcpt":
@@ -198,44 +193,44 @@ export class Transaction {
     return this.#line.write(latin1Encode(command));
   }
 
-  /** RFC 1870 §6: a message larger than the server takes is not sent. */
-  #fits(): boolean {
-    const { extensions } = this.#line;
-    const { size } = this.#delivery.request;
-    if (extensions.sizeLimit === 0 || size <= extensions.sizeLimit) return true;
-    const reason = `message size ${size} exceeds size limit ${extensions.sizeLimit} of server ${this.peer.name}`;
-    this.#delivery.messageFailed(localTrouble("5.3.4", reason));
-    return false;
+  /** It ends when the recipients are answered. */
+  get #probes(): boolean {
+    return this.#delivery.request.envelope.probe !== undefined;
   }
 
-  /** Makes the command lines; false when nobody is left to send to. */
+  /** False: nobody is left to send to. */
   #prepare(): boolean {
-    const { request } = this.#delivery;
-    const { extensions } = this.#line;
-    try {
-      this.#commands = [mailCommand(request.envelope, request.size, extensions)];
-    } catch {
-      this.#delivery.messageFailed(localTrouble("5.1.7", "bad sender address syntax"));
-      return false;
-    }
-    this.#open = this.#open.filter((at) => {
-      const recipient = request.recipients[at];
-      if (recipient === undefined) return false;
-      try {
-        this.#commands.push(rcptCommand(recipient, extensions));
-        return true;
-      } catch {
-        this.#delivery.recipientFailed(at, localTrouble("5.1.3", "bad recipient address syntax"));
-        return false;
-      }
-    });
-    return this.#open.length > 0;
+    const { extensions, parameters: { smtp_send_xforward_command: forwards } } = this.#line;
+    const prepared = prepare(this.#delivery, this.#open, extensions, this.peer.name, forwards);
+    if (prepared === null) return false;
+    ({ open: this.#open, commands: this.#commands, forward: this.#forward } = prepared);
+    return true;
   }
 
   #probeReply(good: boolean): void {
     if (!good) return this.#stale();
-    if (!this.#pipelining) this.#send(this.#commands[0] as CommandLine);
-    this.#to("mail", this.#line.parameters.smtp_mail_timeout);
+    if (!this.#pipelining) this.#send(this.#forward[0] ?? this.#commands[0] as CommandLine);
+    const { smtp_mail_timeout: mail, smtp_xforward_timeout: forward } = this.#line.parameters;
+    if (this.#forward.length > 0) this.#to("xforward", forward);
+    else this.#to("mail", mail);
+  }
+
+  #envelope(): string {
+    return this.#forward.join("") + this.#commands.join("") + (this.#probes ? "" : DATA);
+  }
+
+  /** Whether it is taken or not, the message goes on. */
+  #forwardReply(response: Response, good: boolean): void {
+    const command = this.#forward[this.#forwarded++] as CommandLine;
+    if (!good) {
+      const what = /^XFORWARD (?:NAME|ADDR|PORT)=/.test(command) ? "name/address" : "helo/protocol";
+      const said = `host ${this.peer.relay} said: ${response.text}`;
+      this.#line.log.warn(`${said} (in reply to XFORWARD ${what} command)`);
+    }
+    const next = this.#forward[this.#forwarded];
+    if (!this.#pipelining) this.#send(next ?? this.#commands[0] as CommandLine);
+    if (next === undefined) this.#to("mail", this.#line.parameters.smtp_mail_timeout);
+    else this.#to("xforward", this.#line.parameters.smtp_xforward_timeout);
   }
 
   #mailReply(response: Response, good: boolean): void {
@@ -262,10 +257,12 @@ export class Transaction {
   #recipientReply(response: Response, good: boolean): void {
     const at = this.#open[this.#answered++] as number;
     if (!this.#mailRefused) {
-      if (good) this.#accepted.push(at);
+      if (good && this.#probes) this.#delivery.accepted(at, response, false);
+      else if (good) this.#accepted.push(at);
       else this.#delivery.recipientFailed(at, replyTrouble(this.peer, response, "RCPT TO"));
     }
     if (this.#answered < this.#open.length) return this.#nextRecipient();
+    if (this.#probes) return this.#reset();
     if (!this.#pipelining) {
       if (this.#accepted.length === 0) return this.#reset();
       this.#send(DATA);

@@ -15,6 +15,7 @@ import type { Status } from "../status.ts";
 import { after, type Subject, type Verdict } from "./facts.ts";
 import { validHostAddress } from "./host-name.ts";
 import type { Judging } from "./judging.ts";
+import { foldCase } from "../maps/fold.ts";
 
 /** A key, and whether it is a part of what was asked for. */
 export type Key = readonly [key: string, partial: boolean];
@@ -52,9 +53,9 @@ interface AddressForms {
 
 function formsOf(address: string, delimiters: string): AddressForms {
   const at = address.lastIndexOf("@");
-  const local = unquoteLocal(at < 0 ? address : address.slice(0, at)).toLowerCase();
+  const local = foldCase(unquoteLocal(at < 0 ? address : address.slice(0, at)));
   const bare = splitExtension(local, delimiters)?.user ?? null;
-  return { local, bare, domain: at < 0 ? "" : address.slice(at + 1).toLowerCase() };
+  return { local, bare, domain: at < 0 ? "" : foldCase(address.slice(at + 1)) };
 }
 
 /** The quoted form first, then the plain one where they differ. */
@@ -181,8 +182,13 @@ function noted(what: string): Action {
 
 /** Actions on the message make sense within a mail transaction only. */
 function onMessage(action: string, act: (judging: Judging, entry: Entry) => Verdict): Action {
-  return (judging, entry) => {
+  return (judging, entry, { config }) => {
     const { where } = judging.facts.client;
+    if (config.smtpd_proxy_filter !== "" && action !== "PREPEND") {
+      const clash = "with smtpd_proxy_filter specified";
+      judging.warn(`access table ${entry.table}: ${clash}, action ${action} is unavailable`);
+      return "dunno";
+    }
     if (where === "ETRN" && action !== "PREPEND") {
       judging.warn(`access table ${entry.table}: action ${action} is unavailable in smtpd_etrn_restrictions`);
       return "dunno";

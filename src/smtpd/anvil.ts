@@ -25,10 +25,39 @@ export interface AnvilRules {
 /** Clients beyond which those that are silent are looked for. */
 const SWEEP_AT = 1000;
 
+/** The greatest of a kind since statistics were last given, with client and time. */
+interface Peak {
+  readonly value: number;
+  readonly who: string;
+  readonly at: Millis;
+}
+
+type PeakName = "connection rate" | "connection count" | "message rate" | "recipient rate" | "cache size";
+const PEAKS: readonly PeakName[] = [
+  "connection rate",
+  "connection count",
+  "message rate",
+  "recipient rate",
+  "cache size",
+];
+const RATES: Readonly<Record<ClientEvent, PeakName>> = {
+  connections: "connection rate",
+  messages: "message rate",
+  recipients: "recipient rate",
+};
+
+/** "Nov 23 01:35:56", in local time. */
+function stamp(clock: Clock, at: Millis): string {
+  const local = new Date(at + clock.zoneMinutes(at) * 60_000);
+  const month = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ")[local.getUTCMonth()];
+  return `${month} ${String(local.getUTCDate()).padStart(2)} ${local.toISOString().slice(11, 19)}`;
+}
+
 export class Anvil {
   readonly #clock: Clock;
   readonly #rules: AnvilRules;
   readonly #clients = new Map<string, Client>();
+  readonly #peaks = new Map<PeakName, Peak>();
   #sweepAt = SWEEP_AT;
 
   constructor(clock: Clock, rules: AnvilRules) {
@@ -44,7 +73,10 @@ export class Anvil {
   /** Counts a connection: those that are open, and those of this unit of time. */
   connect(service: string, address: string): { readonly open: number; readonly rate: number } {
     const client = this.#client(service, address);
-    return { open: ++client.open, rate: this.#count(client, "connections") };
+    const open = ++client.open;
+    const rate = this.#count(client, "connections", service, address);
+    this.#peak("connection count", open, service, address);
+    return { open, rate };
   }
 
   disconnect(service: string, address: string): void {
@@ -54,16 +86,38 @@ export class Anvil {
 
   /** The event's count in this unit of time, this one among them. */
   event(service: string, address: string, event: ClientEvent): number {
-    return this.#count(this.#client(service, address), event);
+    return this.#count(this.#client(service, address), event, service, address);
   }
 
-  #count(client: Client, event: ClientEvent): number {
+  /** Lines for the log (anvil_status_update_time); counting begins anew. */
+  statistics(): readonly string[] {
+    const unit = Math.round(this.#rules.unit / 1000);
+    const lines = PEAKS.flatMap((name) => {
+      const peak = this.#peaks.get(name);
+      if (peak === undefined) return [];
+      const value = `${peak.value}${name.endsWith("rate") ? `/${unit}s` : ""}`;
+      const who = peak.who === "" ? "" : ` for (${peak.who})`;
+      return [`statistics: max ${name} ${value}${who} at ${stamp(this.#clock, peak.at)}`];
+    });
+    this.#peaks.clear();
+    return lines;
+  }
+
+  #peak(name: PeakName, value: number, service: string, address: string): void {
+    if (value <= (this.#peaks.get(name)?.value ?? 0)) return;
+    const who = service === "" ? "" : this.#key(service, address).replace(" ", ":");
+    this.#peaks.set(name, { value, who, at: this.#clock.now() });
+  }
+
+  #count(client: Client, event: ClientEvent, service: string, address: string): number {
     const now = this.#clock.monotonic();
     if (now - client.since >= this.#rules.unit) {
       client.since = now;
       Object.assign(client.counts, { connections: 0, messages: 0, recipients: 0 });
     }
-    return ++client.counts[event];
+    const count = ++client.counts[event];
+    this.#peak(RATES[event], count, service, address);
+    return count;
   }
 
   #client(service: string, address: string): Client {
@@ -74,6 +128,7 @@ export class Anvil {
     const counts = { connections: 0, messages: 0, recipients: 0 };
     const made = { open: 0, since: this.#clock.monotonic(), counts };
     this.#clients.set(key, made);
+    this.#peak("cache size", this.#clients.size, "", "");
     return made;
   }
 

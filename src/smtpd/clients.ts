@@ -4,9 +4,13 @@
  */
 
 import type { Config } from "../config/config.ts";
+import type { Lookup } from "../lookup.ts";
+import type { LookupTable } from "../maps/map.ts";
 import { matchClient, type MatchList, parseMatchList } from "../match-list.ts";
 import type { Runtime } from "../runtime.ts";
-import type { ClientRules } from "./host.ts";
+import { after } from "./facts.ts";
+import type { ClientRules, SessionHost } from "./host.ts";
+import type { SyntaxOptions } from "./transaction.ts";
 
 const LISTS = [
   "smtpd_forbid_bare_newline_exclusions",
@@ -18,9 +22,14 @@ const LISTS = [
 export class Clients {
   readonly #lists: readonly MatchList[];
   readonly #mode: ClientRules["bareNewline"];
+  /** smtpd_discard_ehlo_keywords */
+  readonly #discarded: ReadonlySet<string>;
+  readonly #discardMaps: readonly LookupTable[];
 
   /** Throws ConfigError. */
-  constructor(config: Config, runtime: Runtime) {
+  constructor(config: Config, runtime: Runtime, open: (table: string) => LookupTable) {
+    this.#discarded = keywordsIn(config.smtpd_discard_ehlo_keywords.join(" "));
+    this.#discardMaps = config.smtpd_discard_ehlo_keyword_address_maps.map(open);
     this.#mode = config.smtpd_forbid_bare_newline;
     this.#lists = LISTS.map((name) =>
       parseMatchList(config[name], { runtime, parents: false, addresses: true, place: name })
@@ -28,6 +37,23 @@ export class Clients {
   }
 
   of(name: string, address: string): ClientRules | Promise<ClientRules> {
+    return after(
+      this.#listed(name, address),
+      (rules) => after(this.#discardedFor(address, 0), (discarded) => ({ ...rules, discarded })),
+    );
+  }
+
+  /** The first table that knows the address; one that cannot answer is passed over. */
+  #discardedFor(address: string, first: number): ReadonlySet<string> | Promise<ReadonlySet<string>> {
+    const table = this.#discardMaps[first];
+    if (table === undefined) return this.#discarded;
+    return after(
+      table.get(address),
+      (found: Lookup) => found.kind === "found" ? keywordsIn(found.value) : this.#discardedFor(address, first + 1),
+    );
+  }
+
+  #listed(name: string, address: string): ClientRules | Promise<ClientRules> {
     const answers = this.#lists.map((list) => matchClient(list, name, address));
     const rules = ([excluded, xclient, xforward, unlimited]: readonly boolean[]): ClientRules => ({
       bareNewline: excluded === true ? "no" : this.#mode,
@@ -41,6 +67,27 @@ export class Clients {
       rules(all.map(({ kind }) => kind === "found"))
     );
   }
+}
+
+function keywordsIn(text: string): ReadonlySet<string> {
+  return new Set(text.toUpperCase().split(/[\s,:]+/).filter((word) => word !== ""));
+}
+
+/** What commands may hold: DSN's parameters only where DSN is announced. */
+export function syntaxFor({ syntax }: Pick<SessionHost, "syntax">, { discarded }: ClientRules): SyntaxOptions {
+  return discarded === undefined ? syntax : { ...syntax, noDsn: discarded.has("DSN") };
+}
+
+/** In the order in which Postfix names them. */
+const KEYWORDS = [
+  ..."8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING"
+    .split(" "),
+];
+
+/** For the log: what is kept back from a client that says EHLO; "" for nothing, and for silent-discard. */
+export function discardedText({ discarded }: ClientRules): string {
+  if (discarded === undefined || discarded.has("SILENT-DISCARD")) return "";
+  return KEYWORDS.filter((word) => discarded.has(word)).join(" ");
 }
 
 /** The EHLO lines with more of them where Postfix has XCLIENT and XFORWARD: before ENHANCEDSTATUSCODES. */

@@ -50,6 +50,13 @@ export const isReply = (verdict: Verdict): verdict is Reply => typeof verdict ==
 /** "name[address]" */
 export const clientOf = ({ client }: SessionFacts): string => `${client.name}[${client.address}]`;
 
+/** " from=<> to=<> proto= helo=<>", as far as it is known. */
+export function circumstances({ sender, recipient, helo, client }: SessionFacts): string {
+  const from = sender === null ? "" : ` from=<${sender}>`;
+  const to = recipient === null ? "" : ` to=<${recipient}>`;
+  return `${from}${to} proto=${client.protocol}${helo === "" ? "" : ` helo=<${helo}>`}`;
+}
+
 /** What is refused, as replies name it. */
 export type Subject =
   | "Client host"

@@ -10,6 +10,7 @@ import type { Reply } from "../reply.ts";
 import type { Clock } from "../runtime.ts";
 import type { ClientEvents } from "./client-limits.ts";
 import type { BareNewline } from "./dialogue.ts";
+import type { FilterFacts } from "./filter.ts";
 import type { PeerName } from "./peer.ts";
 import type { SessionFacts, Verdict } from "./facts.ts";
 import type { MessageActions, PolicyMemory } from "./judging.ts";
@@ -22,12 +23,21 @@ export interface MessageSink {
   readonly size: number;
   begin(origin: Origin, trace: string): void;
   data(piece: Uint8Array): Promise<void> | null;
-  /** Durable when it resolves. Rejects with ResourceError; nothing is queued then. */
+  /**
+   * Durable when it resolves. Rejects with ResourceError; nothing is queued then. "answered": the reply of whoever has
+   * taken the message over, or has not.
+   */
   finish(
     envelope: Envelope,
     actions: MessageActions,
-  ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }>;
+  ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply } | { readonly answered: Reply }>;
   abort(): Promise<void>;
+  /** Where a filter stands before the queue: it has a word in each command. null: taken. */
+  readonly filter?: {
+    /** RCPT as the client sent it. */
+    recipient(line: string): Promise<Reply | null>;
+    startData(): Promise<Reply | null>;
+  };
 }
 
 /** What holds for one client by its name or address. */
@@ -40,6 +50,8 @@ export interface ClientRules {
   readonly xforward: boolean;
   /** The limits of client-limits.ts hold (smtpd_client_event_limit_exceptions). */
   readonly limited: boolean;
+  /** smtpd_discard_ehlo_keyword_address_maps, else smtpd_discard_ehlo_keywords; in upper case. */
+  readonly discarded?: ReadonlySet<string>;
 }
 
 export interface SessionHost {
@@ -53,9 +65,10 @@ export interface SessionHost {
   keywords(rules: ClientRules): readonly string[];
   /** In upper case. */
   readonly noop: ReadonlySet<string>;
-  readonly forbidden: ReadonlySet<string>;
+  /** smtpd_forbidden_commands: the session ends. */
+  forbids(command: string): boolean | Promise<boolean>;
   readonly events: ClientEvents;
-  openMessage(): MessageSink;
+  openMessage(facts: FilterFacts): MessageSink;
   judge(stage: Stage, facts: SessionFacts, memory: PolicyMemory): Verdict | Promise<Verdict>;
   peerName(address: string): PeerName | Promise<PeerName>;
   clientRules(name: string, address: string): ClientRules | Promise<ClientRules>;
@@ -64,6 +77,8 @@ export interface SessionHost {
   completesFor(address: string): boolean;
   refuseConnection(): Reply | null;
   diskFull(size: number): boolean;
+  /** Delivery of all mail for a site (ETRN); without it there is no queue to deliver from. */
+  readonly flushSite?: (site: string) => Promise<"started" | "denied" | "failed">;
   /** The session with that slot is over. */
   gone(slot: number): void;
 }

@@ -73,5 +73,5 @@ export class SessionErrors {
 }
 
 function fraction(good: number, all: number): string {
-  return good === all ? String(all) : `${good}/${all}`;
+  return good === all && all > 0 ? String(all) : `${good}/${all}`;
 }

@@ -5,33 +5,26 @@
  * A message is in the queue only when finish() has resolved; everything before that is dropped by forget().
  */
 
-import { type Envelope, NO_CLIENT, type Recipient } from "../envelope.ts";
+import { type ClientOrigin, type Envelope, NO_CLIENT } from "../envelope.ts";
 import { messageOf, systemCode } from "../errors.ts";
-import { mailDate } from "../header.ts";
 import type { Logger } from "../log.ts";
-import { REPLY, type Reply, replyLine } from "../reply.ts";
-import type { Millis } from "../runtime.ts";
+import { REPLY, type Reply, replyLine, replyText } from "../reply.ts";
 import type { ClientLimits } from "./client-limits.ts";
+import { syntaxFor } from "./clients.ts";
 import type { DataFacts } from "./dialogue.ts";
 import type { Word } from "./engine/commands.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
-import { after, type SessionFacts, type Verdict } from "./facts.ts";
+import { after, circumstances, type SessionFacts, type Verdict } from "./facts.ts";
 import { PolicyMemory } from "./judging.ts";
-import { UNKNOWN } from "./peer.ts";
-import { type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
-import { isRefusal, type MailCommand, parseBdat, parseMail, parseRcpt, type RcptCommand } from "./transaction.ts";
+import { OpenMail, unicodeOf } from "./open-mail.ts";
+import { receivedHeader } from "./received.ts";
+import { xforwardValues } from "../xforward.ts";
+import { clientText, type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
+import { isRefusal, parseBdat, parseMail, parseRcpt } from "./transaction.ts";
 
-interface Transaction {
-  readonly command: MailCommand;
-  readonly arrived: Millis;
-  readonly recipients: Recipient[];
-  readonly seen: Set<string>;
-  message: MessageSink | null;
-  overshoot: number;
-  /** As they were given, every RCPT that was taken. */
-  readonly accepted: string[];
-}
+/** The queue id of what goes to a filter. */
+const FILTERED = "NOQUEUE";
 
 /** Tells the messages of this process apart, for policy services. */
 let instances = 0;
@@ -41,7 +34,7 @@ export class Mail {
   readonly #client: ClientState;
   readonly #logger: Logger;
   readonly #limits: ClientLimits;
-  #transaction: Transaction | null = null;
+  #transaction: OpenMail | null = null;
   #tooBig = false;
   #receiving = false;
   /** "failed": chunks are dropped. */
@@ -55,6 +48,8 @@ export class Mail {
   /** Commands came ahead of the replies without permission. */
   pipelined = false;
   #instance = "";
+  /** The command as it came. */
+  line = "";
   readonly policy: PolicyMemory;
 
   constructor(host: SessionHost, client: ClientState, logger: Logger, limits: ClientLimits) {
@@ -74,7 +69,7 @@ export class Mail {
       sender: transaction?.command.sender ?? null,
       recipient: null,
       recipients: transaction?.accepted.length ?? 0,
-      queueId: transaction?.message?.id ?? "",
+      queueId: transaction?.message?.filter === undefined ? transaction?.message?.id ?? "" : "",
       size: transaction?.command.size ?? 0,
       instance: this.#instance,
       etrn: null,
@@ -98,10 +93,11 @@ export class Mail {
 
   mail(words: readonly Word[]): Outcome | Promise<Outcome> {
     const { config, clock } = this.#host;
+    const { line } = this;
     if (config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
     if (this.#transaction !== null) return bad(REPLY.nestedMail);
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("MAIL"));
-    const command = parseMail(words, this.#host.syntax);
+    const command = parseMail(words, syntaxFor(this.#host, this.#client.rules));
     if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
     const tooMuch = this.#limits.message();
     if (tooMuch !== null) return bad(tooMuch);
@@ -113,15 +109,7 @@ export class Mail {
       const arrived = clock.now();
       this.#instance = `${this.#client.port.toString(16)}.${arrived.toString(16)}.${(instances++).toString(16)}`;
       this.#tooBig = false;
-      this.#transaction = {
-        command,
-        arrived,
-        recipients: [],
-        seen: new Set(),
-        message: null,
-        overshoot: 0,
-        accepted: [],
-      };
+      this.#transaction = new OpenMail(command, arrived, line);
       return good(REPLY.senderOk);
     });
     return after(judged, (outcome) => {
@@ -136,7 +124,7 @@ export class Mail {
     const transaction = this.#transaction;
     if (transaction === null) return bad(REPLY.needMail);
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("RCPT"));
-    const command = parseRcpt(words, this.#host.syntax);
+    const command = parseRcpt(words, syntaxFor(this.#host, this.#client.rules), transaction.command.smtputf8);
     if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
     const tooMany = this.#limits.recipient();
     if (tooMany !== null) return bad(tooMany);
@@ -145,11 +133,15 @@ export class Mail {
       return over ? bad(REPLY.tooManyRecipients) : good(REPLY.tooManyRecipients);
     }
     const facts = { ...this.facts(), recipient: command.recipient };
+    const { line } = this;
     return this.judged(this.#host.judge("recipient", facts, this.policy), facts, () => {
-      transaction.accepted.push(command.recipient);
-      if (transaction.message === null) this.#openMessage(transaction);
-      this.#addRecipient(transaction, command);
-      return good(REPLY.recipientOk);
+      transaction.message ??= this.#openMessage(transaction);
+      const refused = transaction.message.filter?.recipient(line) ?? null;
+      return after(refused, (reply: Reply | null) => {
+        if (reply !== null) return bad(reply);
+        transaction.add(command, this.#host.rewrite(command.recipient));
+        return good(REPLY.recipientOk);
+      });
     });
   }
 
@@ -159,10 +151,11 @@ export class Mail {
     if (missing !== null) return bad(missing);
     if (words.length !== 1) return bad(REPLY.syntax("DATA"));
     const facts = this.#factsOfMessage("DATA");
-    return this.judged(this.#host.judge("data", facts, this.policy), facts, () => {
-      this.#begin();
-      return { ...good(REPLY.startData), next: "data" as const };
-    });
+    return this.judged(
+      this.#host.judge("data", facts, this.policy),
+      facts,
+      () => this.#begun({ ...good(REPLY.startData), next: "data" as const }),
+    );
   }
 
   /** The chunk is read in any case: the reply comes when it is over (endOfData). */
@@ -182,9 +175,10 @@ export class Mail {
     if (first && this.#missing() === null) {
       const facts = this.#factsOfMessage("BDAT");
       const judged = this.judged(this.#host.judge("data", facts, this.policy), facts, () => {
-        this.#bdat = "active";
-        this.#begin();
-        return reading;
+        return after(this.#begun(reading), (outcome) => {
+          if (outcome === reading) this.#bdat = "active";
+          return outcome;
+        });
       });
       return judged instanceof Promise
         ? judged.then((value) => this.#afterReading(value, reading))
@@ -265,7 +259,7 @@ export class Mail {
   judged(
     verdict: Verdict | Promise<Verdict>,
     facts: SessionFacts,
-    passed: () => Outcome,
+    passed: () => Outcome | Promise<Outcome>,
   ): Outcome | Promise<Outcome> {
     if (verdict instanceof Promise) return verdict.then((value) => this.judged(value, facts, passed));
     return typeof verdict === "object" ? this.rejected(verdict, facts) : passed();
@@ -278,7 +272,7 @@ export class Mail {
   /** Why content cannot come now; null when it can. */
   #missing(): Reply | null {
     if (this.#transaction === null) return REPLY.needRecipient;
-    return this.#transaction.message === null ? REPLY.noValidRecipients : null;
+    return this.#transaction.accepted.length === 0 ? REPLY.noValidRecipients : null;
   }
 
   #chunkFailed(last: boolean): void {
@@ -286,41 +280,60 @@ export class Mail {
     this.#bdat = last ? "none" : "failed";
   }
 
-  #addRecipient(transaction: Transaction, command: RcptCommand): void {
-    const { recipient, originalRecipient, notify } = command;
-    const address = this.#host.rewrite(recipient);
-    const key = `${address}\0${recipient}\0${originalRecipient}\0${notify.join()}`;
-    if (transaction.seen.has(key)) return;
-    transaction.seen.add(key);
-    const original = address === recipient ? "" : recipient;
-    transaction.recipients.push({ address, original, originalRecipient, notify });
+  #openMessage(transaction: OpenMail): MessageSink {
+    const client = this.#origin();
+    const told = (id: string): void => this.#logger.info(`${id}: ${clientText(this.#client, this.forwarded)}`);
+    const message = this.#host.openMessage({
+      mail: transaction.line,
+      values: xforwardValues(client, ""),
+      opened: () => told(FILTERED),
+    });
+    if (message.filter === undefined) told(message.id);
+    return message;
   }
 
-  #openMessage(transaction: Transaction): void {
-    transaction.message = this.#host.openMessage();
-    const { login } = this.#client;
-    const { ident, name, address } = this.forwarded;
-    const sasl = login === "" ? "" : `, sasl_method=XCLIENT, sasl_username=${login}`;
-    const id = ident === "" ? "" : `, orig_queue_id=${ident}`;
-    const known = name !== "" || address !== "";
-    const client = known ? `, orig_client=${name || UNKNOWN}[${address || UNKNOWN}]` : "";
-    this.#logger.info(`${transaction.message.id}: client=${namaddr(this.#client)}${sasl}${id}${client}`);
+  /** Who handed the message in, for the next hop. */
+  #origin(): ClientOrigin {
+    return {
+      ...originOf(this.forwarded) ?? originOf(this.#client) ?? NO_CLIENT,
+      ...this.forwarded.ident === "" ? {} : { ident: this.forwarded.ident },
+      ...this.#completes() ? {} : { remote: true as const },
+    };
+  }
+
+  /** Content may come, unless the filter does not want it. */
+  #begun(outcome: Outcome): Outcome | Promise<Outcome> {
+    return after(this.#message?.filter?.startData() ?? null, (refused: Reply | null) => {
+      if (refused !== null) return bad(refused);
+      this.#begin();
+      return outcome;
+    });
   }
 
   #begin(): void {
-    const transaction = this.#transaction as Transaction;
+    const transaction = this.#transaction as OpenMail;
     const message = transaction.message as MessageSink;
     this.#receiving = true;
     this.#received = 0;
-    message.begin({
-      sender: this.#host.rewrite(transaction.command.sender),
-      arrived: transaction.arrived,
-      complete: this.#completes(),
-      checked: !this.#host.config.receive_override_options.includes("no_header_body_checks"),
-      unmapped: this.#host.config.receive_override_options.includes("no_address_mappings"),
-      client: this.#client,
-      recipient: transaction.recipients.at(-1)?.address ?? "",
-    }, this.policy.actions.prepended.map((line) => `${line}\r\n`).join("") + this.#trace(transaction, message.id));
+    message.begin(
+      {
+        sender: this.#host.rewrite(transaction.command.sender),
+        arrived: transaction.arrived,
+        complete: this.#completes(),
+        checked: !this.#host.config.receive_override_options.includes("no_header_body_checks"),
+        unmapped: this.#host.config.receive_override_options.includes("no_address_mappings"),
+        ...unicodeOf(transaction.command, this.#host.config),
+        client: this.#client,
+        recipient: transaction.recipients.at(-1)?.address ?? "",
+      },
+      this.policy.actions.prepended.map((line) => `${line}\r\n`).join("") + this.#trace(transaction, message),
+    );
+  }
+
+  /** Behind a filter the message has no id, and that of who forwards it stands for itself. */
+  #trace(transaction: OpenMail, { filter, id }: MessageSink): string {
+    if (filter !== undefined && this.forwarded !== NOT_FORWARDED) return "";
+    return receivedHeader(this.#host, this.#client, transaction, filter === undefined ? id : "");
   }
 
   /** XFORWARD may say whether the message is of this site. */
@@ -333,30 +346,18 @@ export class Mail {
   rejected(refused: Reply, facts: SessionFacts): Outcome {
     // HANGUP: no reply, and its own line in the log.
     if (refused.lines.length === 0) return bad(refused);
-    const { helo } = facts;
-    const { protocol, where } = facts.client;
-    const from = facts.sender === null ? "" : ` from=<${facts.sender}>`;
-    const to = facts.recipient === null ? "" : ` to=<${facts.recipient}>`;
-    const greeted = helo === "" ? "" : ` helo=<${helo}>`;
-    this.#logger.info(
-      `${this.#message?.id ?? "NOQUEUE"}: reject: ${where} from ${namaddr(this.#client)}: ${replyLine(refused)};` +
-        `${from}${to} proto=${protocol}${greeted}`,
-    );
+    const what = `reject: ${facts.client.where} from ${namaddr(this.#client)}: ${replyLine(refused)}`;
+    this.#logger.info(`${this.#message?.id ?? FILTERED}: ${what};${circumstances(facts)}`);
     return bad(refused);
   }
 
-  /** RFC 5321 §4.4, in Postfix's form: `for` only with a single recipient. */
-  #trace(transaction: Transaction, id: string): string {
-    const { config, clock } = this.#host;
-    const { address, helo, name, protocol } = this.#client;
-    const { arrived, recipients } = transaction;
-    const literal = address.includes(":") ? `IPv6:${address}` : address;
-    const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
-    const only = recipients.length === 1 ? recipients[0] : undefined;
-    const from = `Received: from ${helo === "" ? name : helo} (${name} [${literal}])\r\n`;
-    const by = `\tby ${config.myhostname} (${config.mail_name}) with ${protocol} id ${id}`;
-    if (only === undefined) return `${from}${by};\r\n\t${date}\r\n`;
-    return `${from}${by}\r\n\tfor <${only.original === "" ? only.address : only.original}>; ${date}\r\n`;
+  /** What the filter says of the whole message. */
+  #filtered(answer: Reply): Outcome {
+    const taken = answer.code >= 200 && answer.code < 300;
+    const text = replyText(answer).trimEnd().replace(/[^\x20-\x7e]/g, "?");
+    const facts = circumstances({ ...this.facts(), recipient: this.#transaction?.accepted[0] ?? null });
+    this.#logger.info(`proxy-${taken ? "accept" : "reject"}: END-OF-MESSAGE: ${text};${facts}`);
+    return taken ? { ...good(answer), queued: true } : bad(answer);
   }
 
   async #endOfMessage(facts: DataFacts): Promise<Outcome> {
@@ -381,11 +382,10 @@ export class Mail {
     }
   }
 
-  async #queue(transaction: Transaction, message: MessageSink): Promise<Outcome> {
-    const { command, recipients, arrived } = transaction;
-    const { encoding, ret, envid } = command;
-    const client = originOf(this.forwarded) ?? originOf(this.#client) ?? NO_CLIENT;
-    const sender = this.#host.rewrite(command.sender);
+  async #queue(transaction: OpenMail, message: MessageSink): Promise<Outcome> {
+    const { command: { encoding, ret, envid, sender: given }, recipients, arrived } = transaction;
+    const client = this.#origin();
+    const sender = this.#host.rewrite(given);
     const { actions } = this.policy;
     const filter = actions.filter ?? this.#host.config.content_filter;
     const filtered = filter === "" ? {} : { filter };
@@ -393,6 +393,7 @@ export class Mail {
     const result = await message.finish(envelope, actions);
     transaction.message = null;
     if ("refused" in result) return bad(result.refused);
+    if ("answered" in result) return this.#filtered(result.answered);
     const chunked = this.#client.where === "BDAT";
     const reply = chunked ? REPLY.chunksQueued(this.#received, result.queuedAs) : REPLY.queued(result.queuedAs);
     return { ...good(reply), queued: true };

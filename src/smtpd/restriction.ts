@@ -5,6 +5,7 @@
 
 import type { LookupTable } from "../maps/map.ts";
 import type { MatchList } from "../match-list.ts";
+import type { Verifier } from "../probe.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import type { DnsServices } from "./dns-checks.ts";
@@ -23,6 +24,8 @@ export interface RestrictionServices extends DnsServices, RblServices {
   readonly runtime: Runtime;
   readonly clock: Clock;
   readonly unlisted: Unlisted;
+  /** Without it no address can be verified. */
+  readonly verifier?: Verifier;
   readonly warn: (text: string) => void;
   readonly observer?: PolicyObserver;
 }
@@ -98,12 +101,6 @@ export function deprecated(warning: string, def: RestrictionDef): RestrictionDef
     },
   };
 }
-
-/** Needs probe messages, which are not built. */
-export const unbuilt: RestrictionDef = {
-  argument: "none",
-  make: (_services, _argument, name) => ({ fault: `not yet implemented restriction "${name}"` }),
-};
 
 export const UNKNOWN = "unknown";
 

@@ -25,10 +25,10 @@ import {
   type RestrictionServices,
   SENDER,
   simple,
-  unbuilt,
   type Who,
   withoutSasl,
 } from "./restriction.ts";
+import { unverified } from "./unverified.ts";
 
 function inMyNetworks(judging: Judging, { myNetworks }: RestrictionServices): Verdict | Promise<Verdict> {
   return after(matchAddress(myNetworks, judging.facts.client.address), ({ kind }: Lookup): Verdict => {
@@ -261,7 +261,7 @@ const SENDER_ROWS = {
   reject_unknown_address: unknownDomain(SENDER),
   reject_non_fqdn_sender: nonFqdnAddress(SENDER),
   reject_unlisted_sender: unlisted(SENDER),
-  reject_unverified_sender: unbuilt,
+  reject_unverified_sender: unverified(SENDER, "sender"),
   reject_sender_login_mismatch: withoutSasl("none"),
   reject_authenticated_sender_login_mismatch: withoutSasl("none"),
   reject_known_sender_login_mismatch: withoutSasl("none"),
@@ -290,7 +290,7 @@ const RECIPIENT_ROWS = {
   reject_non_fqdn_recipient: nonFqdnAddress(RECIPIENT),
   reject_unlisted_recipient: unlisted(RECIPIENT),
   check_recipient_maps: unlisted(RECIPIENT),
-  reject_unverified_recipient: unbuilt,
+  reject_unverified_recipient: unverified(RECIPIENT, "recipient"),
 } as const;
 
 export const RESTRICTIONS: ReadonlyMap<string, RestrictionDef> = new Map(

@@ -5,9 +5,11 @@
 
 import { parseEnvelopeAddress, validDomain } from "../address.ts";
 import type { Logger } from "../log.ts";
+import { isUtf8 } from "../maps/fold.ts";
 import { REPLY, type Reply, replyText, softened } from "../reply.ts";
 import type { Answer, CommandLine, DataFacts, Dialogue, Peer } from "./dialogue.ts";
 import { commandWords, type Word } from "./engine/commands.ts";
+import { discardedText } from "./clients.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { ClientRules, SessionHost } from "./host.ts";
 import { SessionErrors } from "./limits.ts";
@@ -15,6 +17,7 @@ import { Mail } from "./mail.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
 import { NAMELESS, type PeerName } from "./peer.ts";
 import { after, type Verdict } from "./facts.ts";
+import { isUndeclared } from "./transaction.ts";
 import { parseXclient, parseXforward } from "./xclient.ts";
 
 type Handler = (session: Session, words: readonly Word[]) => Outcome | Promise<Outcome>;
@@ -41,6 +44,8 @@ const ORDER: readonly string[] = Object.keys(COMMANDS);
 const MUST_BE_LAST = new Set(["HELO", "EHLO", "XCLIENT", "XFORWARD", "DATA", "VRFY", "NOOP", "QUIT"]);
 const JUNK = new Set(["HELO", "EHLO", "RSET", "NOOP", "VRFY", "ETRN"]);
 
+const NO_FLUSH = "unable to talk to fast flush service";
+
 /** Until its name and address are known. */
 const STRANGER: ClientRules = { bareNewline: "normalize", xclient: false, xforward: false, limited: true };
 
@@ -49,6 +54,7 @@ export class Session implements Dialogue {
   readonly #host: SessionHost;
   readonly #client: ClientState;
   readonly #slot: number;
+  readonly #refusal: Reply | null;
   readonly #logger: Logger;
   readonly #errors: SessionErrors;
   readonly #limits: ClientLimits;
@@ -58,7 +64,8 @@ export class Session implements Dialogue {
   #inData = false;
   #ended = false;
 
-  constructor(host: SessionHost, peer: Peer, slot: number) {
+  /** `refusal`: all that the client hears. */
+  constructor(host: SessionHost, peer: Peer, slot: number, refusal: Reply | null = null) {
     this.#host = host;
     this.#client = {
       ...peer,
@@ -70,10 +77,16 @@ export class Session implements Dialogue {
       where: "CONNECT",
     };
     this.#slot = slot;
+    this.#refusal = refusal;
     this.#logger = host.logger.slot(slot);
     this.#errors = new SessionErrors(host.config);
     this.#limits = new ClientLimits(host.config, host.events, this.#client, this.#logger);
     this.mail = new Mail(host, this.#client, this.#logger, this.#limits);
+  }
+
+  /** host[1.2.3.4] */
+  get peer(): string {
+    return namaddr(this.#client);
   }
 
   open(): Answer | Promise<Answer> {
@@ -86,6 +99,8 @@ export class Session implements Dialogue {
     const { config } = this.#host;
     if (this.#errors.hopeless) return this.#tooManyErrors();
     if (line.bareNewline && this.#client.rules.bareNewline === "reject") return this.#bareNewline();
+    if (config.smtputf8_enable && !isUtf8(line.text)) return this.#answer("unknown", bad(REPLY.badUtf8));
+    this.mail.line = line.text;
     const words = commandWords(line.text);
     const first = words[0]?.text ?? "";
     if (first === "") return this.#answer("unknown", bad(REPLY.badSyntax));
@@ -142,6 +157,8 @@ export class Session implements Dialogue {
       this.#client.helo = helo;
       // Who has said EHLO may go on pipelining after HELO.
       if (protocol === "ESMTP") this.#client.protocol = protocol;
+      const discarded = protocol === "ESMTP" ? discardedText(this.#client.rules) : "";
+      if (discarded !== "") this.#logger.info(`discarding EHLO keywords: ${discarded}`);
       const lines = [
         this.#host.config.myhostname,
         ...protocol === "ESMTP" ? this.#host.keywords(this.#client.rules) : [],
@@ -161,25 +178,38 @@ export class Session implements Dialogue {
     if (config.disable_vrfy_command) return bad(REPLY.verifyDisabled);
     if (words.length < 2) return bad(REPLY.syntax("VRFY address"));
     const address = words.slice(1).map((word) => word.text).join(" ");
-    const parsed = words.length > 2 ? null : parseEnvelopeAddress(address, false);
+    const { syntax } = this.#host;
+    const declared = syntax.utf8 !== "no" && words.length === 3 && words[2]?.text.toUpperCase() === "SMTPUTF8";
+    const [, word] = words;
+    const parsed = words.length > (declared ? 3 : 2) ? null : parseEnvelopeAddress(word!.text, false, declared);
+    if (parsed !== null && isUndeclared(parsed.address, syntax, declared)) return bad(REPLY.mustDeclareUtf8);
     if (parsed === null || parsed.address === "") return this.mail.refusedSyntax(REPLY.badRecipient, true, address);
     const facts = { ...this.mail.facts(), recipient: parsed.address };
     const verdict = this.#host.judge("recipient", facts, this.mail.policy);
-    return this.mail.judged(verdict, facts, () => good(REPLY.verify(address)));
+    return this.mail.judged(verdict, facts, () => good(REPLY.verify(declared ? word!.text : address)));
   }
 
-  /** RFC 1985. There is no queue for one domain alone: what policy lets pass is not served. */
+  /** RFC 1985. */
   etrn(words: readonly Word[]): Outcome | Promise<Outcome> {
-    if (this.#host.config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
-    if (this.mail.open) return bad(REPLY.transactionInProgress);
+    const host = this.#host;
+    if (host.config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
+    if (this.mail.open) return bad(REPLY.etrnTransaction);
     if (words.length !== 2) return bad(REPLY.etrnSyntax);
     const domain = (words[1] as Word).text.replace(/^[^A-Za-z0-9]/, "");
-    if (!validDomain(domain)) return bad(REPLY.badParameter);
+    if (!validDomain(domain)) return bad(REPLY.etrnParameter);
+    if (host.flushSite === undefined) {
+      this.#logger.warn('do not use ETRN in "sendmail -bs" mode');
+      return bad(REPLY.queuingFailed);
+    }
     const facts = { ...this.mail.facts(), etrn: domain };
-    const verdict = this.#host.judge("etrn", facts, this.mail.policy);
-    return this.mail.judged(verdict, facts, () => {
-      this.#logger.info(`NOQUEUE: reject: ETRN ${domain}... from ${namaddr(this.#client)}`);
-      return bad(REPLY.notServed(domain));
+    const verdict = host.judge("etrn", facts, this.mail.policy);
+    return after(this.mail.judged(verdict, facts, () => good(REPLY.queuingStarted)), async (outcome) => {
+      if (outcome.reply !== REPLY.queuingStarted) return outcome;
+      const answer = await host.flushSite?.(domain);
+      if (answer === "started") return outcome;
+      const why = answer === "denied" ? `reject: ETRN ${domain}... from ${this.peer}` : NO_FLUSH;
+      this.#logger.warn(why);
+      return bad(answer === "denied" ? REPLY.notServed(domain) : REPLY.queuingFailed);
     });
   }
 
@@ -224,7 +254,7 @@ export class Session implements Dialogue {
 
   #greet(): Answer | Promise<Answer> {
     this.#logger.info(`connect from ${namaddr(this.#client)}`);
-    const refused = this.#host.refuseConnection() ?? this.#limits.connected();
+    const refused = this.#refusal ?? this.#host.refuseConnection() ?? this.#limits.connected();
     if (refused !== null) return this.#last(replyText(refused));
     const answered = (reply: Reply): Answer =>
       reply.close ? this.#last(replyText(reply)) : { text: replyText(reply), next: "command" };
@@ -267,10 +297,15 @@ export class Session implements Dialogue {
     return { text, next: "data", delay, lenient: this.#client.rules.bareNewline === "no" };
   }
 
-  #unknown(first: string, line: CommandLine): Answer {
+  #unknown(first: string, line: CommandLine): Answer | Promise<Answer> {
     this.#client.where = "UNKNOWN";
     const header = /^[^\s:]+:$/.test(first) || /^[!-9;-~]+:/.test(line.text);
-    if (header || this.#host.forbidden.has(first.toUpperCase())) {
+    if (header) return this.#refused(true, line);
+    return after(this.#host.forbids(first), (forbidden) => this.#refused(forbidden, line));
+  }
+
+  #refused(forbidden: boolean, line: CommandLine): Answer {
+    if (forbidden) {
       this.#logger.warn(`non-SMTP command from ${namaddr(this.#client)}: ${line.text.slice(0, 100)}`);
       this.#errors.count("unknown", true, false);
       return this.#last(replyText(REPLY.canBreakRulesToo));

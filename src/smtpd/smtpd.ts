@@ -4,14 +4,16 @@
  */
 
 import type { Transport } from "../agent.ts";
+import type { TroubleNotices } from "../bounce/transcript.ts";
 import type { Cleanup, CleanupMessage, Origin } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
 import type { Envelope } from "../envelope.ts";
 import type { Resolver } from "../dns/dns.ts";
-import { systemCode } from "../errors.ts";
+import { ConfigError, systemCode } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
 import type { LookupTable } from "../maps/map.ts";
-import { matchAddress, type MatchList, parseMatchList } from "../match-list.ts";
+import { matchAddress, type MatchList, matchString, parseMatchList } from "../match-list.ts";
+import type { Verifier } from "../probe.ts";
 import type { Committed } from "../queue/store.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
@@ -19,14 +21,21 @@ import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import type { ClientEvents } from "./client-limits.ts";
 import { Clients, withKeywords } from "./clients.ts";
+import type { Dialogue, Peer } from "./dialogue.ts";
+import { FilteredMessage, type FilterFacts, type FilterSettings } from "./filter.ts";
+import { filterAddress } from "./filter-connection.ts";
 import { Engine } from "./engine/server.ts";
+import type { Families } from "./haproxy.ts";
 import type { ClientRules, MessageSink, SessionHost } from "./host.ts";
 import { NAMELESS, type PeerName, PeerNames } from "./peer.ts";
-import type { SessionFacts, Verdict } from "./facts.ts";
+import { after, type SessionFacts, type Verdict } from "./facts.ts";
 import type { MessageActions, PolicyMemory } from "./judging.ts";
 import { Session } from "./session.ts";
 import { type Stage, Stages } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
+import { Transcribed } from "./transcribed.ts";
+import { SESSION_TROUBLES } from "./trouble.ts";
+import { UpstreamHeader } from "./upstream.ts";
 import { XCLIENT_LINE, XFORWARD_LINE } from "./xclient.ts";
 
 export interface SmtpdServices {
@@ -39,13 +48,24 @@ export interface SmtpdServices {
   readonly openTable: (table: string) => LookupTable;
   /** Where mail for an address goes (transport_maps, relocated_maps). */
   readonly route: (address: string) => Transport | Promise<Transport>;
+  readonly verifier?: Verifier;
+  /** Who hears of sessions that went wrong; without it nothing is written down. */
+  readonly troubles?: TroubleNotices;
   /** A message is durable in the queue. */
   readonly queued: (committed: Committed) => void;
+  /** What a message waits for before it is put into the queue (in_flow_delay); null: for nothing. */
+  readonly turn?: () => Promise<void> | null;
+  /** "denied": fast_flush_domains does not list the site. */
+  readonly flushSite: (site: string) => Promise<"started" | "denied" | "failed">;
   readonly events: ClientEvents;
   /** Sessions at most (master.cf maxproc); 0: no limit. */
   readonly sessionLimit: number;
   /** Sessions of all services for which the process has descriptors: more are turned away at once. */
   readonly roomForSession: () => boolean;
+  /** Sessions of the whole service, where it is more than this object. */
+  readonly sessions?: () => number;
+  /** Slots begin behind this number. */
+  readonly slotsFrom?: number;
 }
 
 const DISK_CHECK_EVERY: Millis = 1_000;
@@ -57,7 +77,6 @@ export class Smtpd implements SessionHost {
   readonly syntax: SyntaxOptions;
   readonly ipv6: boolean;
   readonly noop: ReadonlySet<string>;
-  readonly forbidden: ReadonlySet<string>;
   readonly events: ClientEvents;
   readonly #services: SmtpdServices;
   readonly #stages: Stages;
@@ -65,9 +84,14 @@ export class Smtpd implements SessionHost {
   readonly #peers: PeerNames;
   readonly #keywords: readonly string[];
   readonly #clients: Clients;
+  readonly #forbidden: MatchList;
   readonly #ownClients: (address: string) => boolean;
   readonly #slots: number[] = [];
-  #slotsMade = 0;
+  #slotsMade: number;
+  readonly #families: Families;
+  readonly #filter: FilterSettings | null;
+  /** Connections whose PROXY header is being read. */
+  readonly #upstream = new Set<UpstreamHeader>();
   #draining = false;
   #freeBytes = Number.POSITIVE_INFINITY;
   #diskTimer: Timer | null = null;
@@ -77,6 +101,7 @@ export class Smtpd implements SessionHost {
     this.#services = services;
     this.config = config;
     this.events = services.events;
+    this.#slotsMade = services.slotsFrom ?? 0;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");
     const networks = { runtime, parents: false, addresses: true, place: "mynetworks" };
@@ -89,22 +114,26 @@ export class Smtpd implements SessionHost {
       resolver: services.resolver,
       open: services.openTable,
       route: services.route,
+      ...services.verifier === undefined ? {} : { verifier: services.verifier },
       warn: (text) => this.logger.warn(text),
     });
-    this.#clients = new Clients(config, runtime);
+    this.#clients = new Clients(config, runtime, services.openTable);
     this.#ownClients = localClients(config, services.classes, myNetworks);
-    const discarded = new Set(config.smtpd_discard_ehlo_keywords.map((word) => word.toUpperCase()));
-    this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: discarded.has("DSN") };
-    this.#keywords = ehloKeywords(config).filter((line) => !discarded.has(line.split(" ")[0] as string));
+    this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: false, utf8: unicodeRule(config) };
+    this.#keywords = ehloKeywords(config);
     this.noop = upperSet(config.smtpd_noop_commands);
-    this.forbidden = upperSet(config.smtpd_forbidden_commands);
-    this.ipv6 = config.inet_protocols.some((name) => name === "all" || name === "ipv6");
+    const place = "smtpd_forbidden_commands";
+    this.#forbidden = parseMatchList(config[place], { runtime, parents: false, addresses: false, place });
+    const speaks = (family: string): boolean => config.inet_protocols.some((name) => name === "all" || name === family);
+    this.#families = { ipv4: speaks("ipv4"), ipv6: speaks("ipv6") };
+    this.ipv6 = this.#families.ipv6;
     this.#peers = new PeerNames(services.resolver, this.clock);
     this.#engine = new Engine({
       timeout: config.smtpd_timeout,
       lineLengthLimit: config.line_length_limit,
       replaceStrayCr: config.cleanup_replace_stray_cr_lf,
     }, this.clock);
+    this.#filter = filterSettings(config, runtime, this.logger);
     this.#watchDisk();
   }
 
@@ -121,7 +150,30 @@ export class Smtpd implements SessionHost {
     };
     if (peer.address === "") return void socket.destroy();
     if (!this.#services.roomForSession()) return this.#turnAway(socket);
-    this.#engine.connect(socket, new Session(this, peer, this.#slots.pop() ?? ++this.#slotsMade));
+    if (this.config.smtpd_upstream_proxy_protocol === "") return this.#begin(socket, peer);
+    const header = new UpstreamHeader(socket, this.#families, this.clock, this.config.smtpd_upstream_proxy_timeout, {
+      found: (found, rest) => this.#begin(socket, found ?? peer, rest),
+      failed: (why) => {
+        this.logger.warn(`haproxy read: ${why}`);
+        this.#begin(socket, peer, undefined, REPLY.localError(this.config.myhostname));
+      },
+      over: () => this.#upstream.delete(header),
+    });
+    this.#upstream.add(header);
+  }
+
+  /** `input`: what came already. `refusal`: all that the client hears. */
+  #begin(socket: Socket, peer: Peer, input?: Uint8Array, refusal?: Reply): void {
+    const session = new Session(this, peer, this.#slots.pop() ?? ++this.#slotsMade, refusal ?? null);
+    this.#engine.connect(socket, this.#transcribed(session), input);
+  }
+
+  /** Writes down what is said where the postmaster may want to hear of it (notify_classes). */
+  #transcribed(session: Session): Dialogue {
+    const { troubles } = this.#services;
+    if (troubles?.wants(SESSION_TROUBLES) !== true) return session;
+    const flushAfter = this.config.smtpd_history_flush_threshold;
+    return new Transcribed(session, { flushAfter, tell: (account) => troubles.send(account) });
   }
 
   /** Gives the descriptor back before the next connection is accepted. */
@@ -136,8 +188,12 @@ export class Smtpd implements SessionHost {
     this.#slots.push(slot);
   }
 
-  openMessage(): MessageSink {
-    return new QueuedMessage(this.#services);
+  flushSite(site: string): Promise<"started" | "denied" | "failed"> {
+    return this.#services.flushSite(site);
+  }
+
+  openMessage(facts: FilterFacts): MessageSink {
+    return this.#filter === null ? new QueuedMessage(this.#services) : new FilteredMessage(this.#filter, facts);
   }
 
   judge(stage: Stage, facts: SessionFacts, memory: PolicyMemory): Verdict | Promise<Verdict> {
@@ -154,7 +210,14 @@ export class Smtpd implements SessionHost {
 
   keywords(rules: ClientRules): readonly string[] {
     const own = [...rules.xclient ? [XCLIENT_LINE] : [], ...rules.xforward ? [XFORWARD_LINE] : []];
-    return own.length === 0 ? this.#keywords : withKeywords(this.#keywords, own);
+    const all = own.length === 0 ? this.#keywords : withKeywords(this.#keywords, own);
+    const { discarded } = rules;
+    if (discarded === undefined || discarded.size === 0) return all;
+    return all.filter((line) => !discarded.has(line.split(" ")[0] as string));
+  }
+
+  forbids(command: string): boolean | Promise<boolean> {
+    return after(matchString(this.#forbidden, command), ({ kind }) => kind === "found");
   }
 
   rewrite(address: string): string {
@@ -169,7 +232,8 @@ export class Smtpd implements SessionHost {
   refuseConnection(): Reply | null {
     if (this.#draining) return REPLY.shuttingDown(this.config.myhostname);
     const limit = this.#services.sessionLimit;
-    return limit > 0 && this.#engine.size > limit ? REPLY.tooManyConnections(this.config.myhostname) : null;
+    const sessions = this.#services.sessions?.() ?? this.#engine.size;
+    return limit > 0 && sessions > limit ? REPLY.tooManyConnections(this.config.myhostname) : null;
   }
 
   /** queue_minfree, and room for 1.5 times message_size_limit, as smtpd(8) wants. */
@@ -183,6 +247,7 @@ export class Smtpd implements SessionHost {
   async drain(within: Millis): Promise<void> {
     this.#draining = true;
     this.#diskTimer?.cancel();
+    for (const header of this.#upstream) header.close();
     const text = replyText(REPLY.shuttingDown(this.config.myhostname));
     for (const end = this.clock.monotonic() + within; this.#engine.size > 0;) {
       const over = this.clock.monotonic() >= end;
@@ -213,10 +278,12 @@ export class Smtpd implements SessionHost {
 export class QueuedMessage implements MessageSink {
   readonly #message: CleanupMessage;
   readonly #queued: (committed: Committed) => void;
+  readonly #turn: () => Promise<void> | null;
 
-  constructor({ cleanup, queued }: Pick<SmtpdServices, "cleanup" | "queued">) {
+  constructor({ cleanup, queued, turn }: Pick<SmtpdServices, "cleanup" | "queued" | "turn">) {
     this.#message = cleanup.open();
     this.#queued = queued;
+    this.#turn = turn ?? ((): null => null);
   }
 
   get id(): string {
@@ -239,6 +306,8 @@ export class QueuedMessage implements MessageSink {
     envelope: Envelope,
     actions: MessageActions,
   ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
+    const turn = this.#turn();
+    if (turn !== null) await turn;
     const result = await this.#message.finish(envelope, actions);
     if (result.kind === "refused") return { refused: result.reply };
     if (result.kind === "discarded") return { queuedAs: this.#message.id };
@@ -251,6 +320,28 @@ export class QueuedMessage implements MessageSink {
   }
 }
 
+/** smtpd_proxy_filter; null: none. Throws ConfigError. */
+function filterSettings(config: Config, runtime: Runtime, logger: Logger): FilterSettings | null {
+  const { smtpd_proxy_filter: name, smtpd_proxy_options: options, queue_directory: folder } = config;
+  if (name === "") return null;
+  const address = filterAddress(name, folder);
+  const unknown = options.filter((word) => word !== "speed_adjust");
+  if (address === null) throw new ConfigError([`fatal: smtpd_proxy_filter: bad service "${name}"`]);
+  if (unknown.length > 0) throw new ConfigError([`fatal: smtpd_proxy_options: unknown option "${unknown.join()}"`]);
+  const { network, clock } = runtime;
+  if (network === null) throw new ConfigError(["fatal: smtpd_proxy_filter: this runtime has no network"]);
+  return {
+    network,
+    clock,
+    address,
+    name,
+    timeout: config.smtpd_proxy_timeout,
+    logger,
+    config,
+    late: options.length > 0,
+  };
+}
+
 /** smtpd_peername etc. see IPv4 clients of a dual-stack socket by their IPv4 address. */
 function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
@@ -260,11 +351,16 @@ function upperSet(words: readonly string[]): ReadonlySet<string> {
   return new Set(words.map((word) => word.toUpperCase()));
 }
 
+export function unicodeRule(config: Config): SyntaxOptions["utf8"] {
+  return !config.smtputf8_enable ? "no" : config.strict_smtputf8 ? "strict" : "yes";
+}
+
 /** Lines of the EHLO reply after the host name. */
 export function ehloKeywords(config: Config): string[] {
   const size = config.message_size_limit > 0 ? `SIZE ${config.message_size_limit}` : "SIZE";
+  const utf8 = config.smtputf8_enable ? ["SMTPUTF8"] : [];
   const verify = config.disable_vrfy_command ? [] : ["VRFY"];
-  return ["PIPELINING", size, ...verify, "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "CHUNKING"];
+  return ["PIPELINING", size, ...verify, "ETRN", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", ...utf8, "CHUNKING"];
 }
 
 /** local_header_rewrite_clients: permit_inet_interfaces, permit_mynetworks, permit_sasl_authenticated. */

@@ -11,14 +11,15 @@ import { ConfigError } from "../errors.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { type MatchList, parseMatchList } from "../match-list.ts";
 import type { Resolver } from "../dns/dns.ts";
+import { isProbeSender, type Verifier } from "../probe.ts";
 import type { Runtime } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { after, clientOf, isReply, type SessionFacts, type Subject, type Verdict } from "./facts.ts";
 import { Judging, type Pending, type PolicyMemory } from "./judging.ts";
 import { type List, Lists } from "./lists.ts";
 import { plainAddress } from "./resolved.ts";
-import { observed, type PolicyObserver } from "./restriction.ts";
 import { listed } from "./restrictions.ts";
+import { observed, type PolicyObserver } from "./restriction.ts";
 import { Unlisted } from "./unlisted.ts";
 
 export type Stage = "client" | "helo" | "sender" | "recipient" | "data" | "end-of-data" | "etrn";
@@ -31,6 +32,7 @@ export interface PolicyServices {
   readonly resolver: Resolver;
   readonly open: (table: string) => LookupTable;
   readonly route: (address: string) => Transport | Promise<Transport>;
+  readonly verifier?: Verifier;
   readonly warn: (text: string) => void;
   readonly observer?: PolicyObserver;
 }
@@ -50,7 +52,12 @@ const LISTS = [
   "smtpd_etrn_restrictions",
 ] as const;
 
-const TEMPFAIL_ACTIONS = ["unknown_helo_hostname_tempfail_action", "unknown_address_tempfail_action"] as const;
+const TEMPFAIL_ACTIONS = [
+  "unknown_helo_hostname_tempfail_action",
+  "unknown_address_tempfail_action",
+  "unverified_sender_tempfail_action",
+  "unverified_recipient_tempfail_action",
+] as const;
 
 /** What lists are made with. Throws ConfigError. */
 export function restrictionServices(services: PolicyServices): ConstructorParameters<typeof Lists>[0] {
@@ -87,19 +94,11 @@ function listsOf(services: PolicyServices): { lists: Lists; byName: Readonly<Rec
   return { lists, byName: byName as Record<(typeof LISTS)[number], List> };
 }
 
-/** The address that answers probes of address verification: always taken, so that two hosts can probe each other. */
-function probeSender(config: Config): string {
-  const sender = config.address_verify_sender;
-  if (sender === "" || sender === "<>") return "";
-  return (sender.includes("@") ? sender : `${sender}@${config.myorigin}`).toLowerCase();
-}
-
 export class Stages {
   readonly #services: PolicyServices;
   readonly #lists: Lists;
   readonly #byName: Readonly<Record<(typeof LISTS)[number], List>>;
   readonly #logsPermit: (action: string) => boolean;
-  readonly #probeSender: string;
 
   constructor(services: PolicyServices) {
     const { lists, byName } = listsOf(services);
@@ -109,7 +108,6 @@ export class Stages {
     const logged = services.config.smtpd_log_access_permit_actions.map((word) => word.toLowerCase());
     const all = logged.some((word) => word.startsWith("static:"));
     this.#logsPermit = logged.length === 0 ? () => false : (action) => all || logged.includes(action.toLowerCase());
-    this.#probeSender = probeSender(services.config);
   }
 
   /** The verdict of that command: "dunno" and "permit" both let it pass. */
@@ -193,8 +191,8 @@ export class Stages {
   #recipient(judging: Judging, delayed: boolean): Verdict | Promise<Verdict> {
     const { config } = this.#services;
     const recipient = plainAddress(judging.facts.recipient ?? "");
-    const folded = recipient.toLowerCase();
-    if (folded === "postmaster" || (folded !== "" && folded === this.#probeSender)) return "dunno";
+    const now = this.#services.runtime.clock.now();
+    if (recipient.toLowerCase() === "postmaster" || isProbeSender(recipient, config, now)) return "dunno";
     const relayFirst = config.smtpd_relay_before_recipient_restrictions;
     const relay = (): Verdict | Promise<Verdict> => this.#run("smtpd_relay_restrictions", judging);
     const others = (): Verdict | Promise<Verdict> => this.#run("smtpd_recipient_restrictions", judging);

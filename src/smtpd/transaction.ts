@@ -3,7 +3,7 @@
  * reply that refuses them. No I/O.
  */
 
-import { decodeXtext, parseEnvelopeAddress } from "../address.ts";
+import { decodeUxtext, decodeXtext, parseEnvelopeAddress } from "../address.ts";
 import type { Notify } from "../envelope.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import type { Word } from "./engine/commands.ts";
@@ -15,6 +15,8 @@ export interface MailCommand {
   readonly size: number;
   readonly ret: "full" | "hdrs" | "";
   readonly envid: string;
+  /** RFC 6531 SMTPUTF8 */
+  readonly smtputf8: boolean;
 }
 
 export interface RcptCommand {
@@ -36,6 +38,15 @@ export interface SyntaxOptions {
   readonly strict: boolean;
   /** DSN is among smtpd_discard_ehlo_keywords. */
   readonly noDsn: boolean;
+  /** smtputf8_enable: SMTPUTF8 is known; "strict" (strict_smtputf8): addresses need it. */
+  readonly utf8: "no" | "yes" | "strict";
+}
+
+const isUtf8Option = ({ text }: Word): boolean => text.toUpperCase() === "SMTPUTF8";
+
+/** Whether the address needs SMTPUTF8, which the client has not `declared`. */
+export function isUndeclared(address: string, options: SyntaxOptions, declared: boolean): boolean {
+  return !declared && options.utf8 === "strict" && /[\x80-\xff]/.test(address);
 }
 
 const refuse = (refused: Reply, illegalAddress = false): Refusal => ({ refused, illegalAddress });
@@ -56,21 +67,23 @@ export function parseMail(words: readonly Word[], options: SyntaxOptions): MailC
   if (!hasForm(words, "from:")) return refuse(REPLY.mailSyntax);
   const word = words[2] as Word;
   if (word.bad) return refuse(REPLY.badSender);
-  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  const smtputf8 = options.utf8 !== "no" && words.slice(3).some(isUtf8Option);
+  const parsed = parseEnvelopeAddress(word.text, options.strict, smtputf8);
   if (parsed === null) return refuse(REPLY.badSender, true);
-  let command: MailCommand = { sender: parsed.address, encoding: "", size: 0, ret: "", envid: "" };
+  let command: MailCommand = { sender: parsed.address, encoding: "", size: 0, ret: "", envid: "", smtputf8 };
   for (const { text } of words.slice(3)) {
     const changed = mailOption(command, text, options);
     if (isRefusal(changed)) return changed;
     command = changed;
   }
-  return command;
+  return isUndeclared(command.sender, options, smtputf8) ? refuse(REPLY.mustDeclareUtf8) : command;
 }
 
 function mailOption(command: MailCommand, text: string, options: SyntaxOptions): MailCommand | Refusal {
   const upper = text.toUpperCase();
   const value = text.slice(text.indexOf("=") + 1);
   if (upper === "BODY=8BITMIME") return { ...command, encoding: "8bit" };
+  if (upper === "SMTPUTF8" && options.utf8 !== "no") return command;
   if (upper === "BODY=7BIT") return { ...command, encoding: "7bit" };
   if (upper.startsWith("SIZE=")) {
     if (!/^\d+$/.test(value)) return refuse(REPLY.badSize);
@@ -79,7 +92,7 @@ function mailOption(command: MailCommand, text: string, options: SyntaxOptions):
   }
   // RFC 4954 §5: without SASL the identity counts for nothing.
   if (upper.startsWith("AUTH=")) return command;
-  if (options.noDsn) return refuse(REPLY.unsupportedOption(text));
+  if (options.noDsn && /^(?:ENVID|RET)=/.test(upper)) return refuse(REPLY.dsnDisabled);
   if (upper.startsWith("ENVID=")) {
     const envid = decodeXtext(value);
     const good = command.envid === "" && envid !== null && /^[\x20-\x7e]+$/.test(envid);
@@ -92,11 +105,12 @@ function mailOption(command: MailCommand, text: string, options: SyntaxOptions):
   return refuse(REPLY.unsupportedOption(text));
 }
 
-export function parseRcpt(words: readonly Word[], options: SyntaxOptions): RcptCommand | Refusal {
+/** `declared`: MAIL had SMTPUTF8. */
+export function parseRcpt(words: readonly Word[], options: SyntaxOptions, declared = false): RcptCommand | Refusal {
   if (!hasForm(words, "to:")) return refuse(REPLY.recipientSyntax);
   const word = words[2] as Word;
   if (word.bad) return refuse(REPLY.badRecipient);
-  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  const parsed = parseEnvelopeAddress(word.text, options.strict, declared);
   if (parsed === null || parsed.address === "" || parsed.address === '""') return refuse(REPLY.badRecipient, true);
   let command: RcptCommand = {
     recipient: parsed.address,
@@ -109,20 +123,26 @@ export function parseRcpt(words: readonly Word[], options: SyntaxOptions): RcptC
     if (isRefusal(changed)) return changed;
     command = changed;
   }
-  return command;
+  return isUndeclared(command.recipient, options, declared) ? refuse(REPLY.mustDeclareUtf8) : command;
 }
 
 function rcptOption(command: RcptCommand, text: string, options: SyntaxOptions): RcptCommand | Refusal {
   const upper = text.toUpperCase();
   const value = text.slice(text.indexOf("=") + 1);
-  if (!options.noDsn && upper.startsWith("NOTIFY=")) {
+  if (options.noDsn && /^(?:NOTIFY|ORCPT)=/.test(upper)) return refuse(REPLY.dsnDisabled);
+  if (upper.startsWith("NOTIFY=")) {
     const notify = parseNotify(value);
     return notify === null || command.notify.length > 0 ? refuse(REPLY.badNotify) : { ...command, notify };
   }
-  if (!options.noDsn && upper.startsWith("ORCPT=")) {
+  if (upper.startsWith("ORCPT=")) {
     const split = value.indexOf(";");
-    const decoded = split > 0 ? decodeXtext(value.slice(split + 1)) : null;
-    if (decoded === null || decoded === "" || command.originalRecipient !== "") return refuse(REPLY.badOrcpt);
+    const given = value.slice(split + 1);
+    // As Postfix: what is no utf-8-addr-xtext counts as it stands.
+    const decoded = upper.startsWith("ORCPT=UTF-8;") ? decodeUxtext(given) ?? given : decodeXtext(given);
+    if (
+      split <= 0 || decoded === null || (decoded === "" && !upper.startsWith("ORCPT=UTF-8;")) ||
+      command.originalRecipient !== ""
+    ) return refuse(REPLY.badOrcpt);
     return { ...command, originalRecipient: `${value.slice(0, split)};${decoded}` };
   }
   return refuse(REPLY.unsupportedOption(text));

@@ -50,6 +50,15 @@ export function originOf(from: Forwarded | ClientState): ClientOrigin | null {
   return { name: name || UNKNOWN, address: address || UNKNOWN, port: Number(port) || 0, helo, protocol };
 }
 
+/** client= of the log, and who is behind it. */
+export function clientText(client: ClientState, { ident, name, address }: Forwarded): string {
+  const sasl = client.login === "" ? "" : `, sasl_method=XCLIENT, sasl_username=${client.login}`;
+  const id = ident === "" ? "" : `, orig_queue_id=${ident}`;
+  const place = address === "" || address === UNKNOWN ? "" : `[${address}]`;
+  const forwarded = name + address === "" ? "" : `, orig_client=${name || UNKNOWN}${place}`;
+  return `client=${client.name}[${client.address}]${sasl}${id}${forwarded}`;
+}
+
 type Overrides = Partial<Omit<ClientState, "where" | "rules">>;
 type Change<T> = T | { readonly refused: Reply };
 type Attribute<T> = (value: string, name: string) => Change<T>;

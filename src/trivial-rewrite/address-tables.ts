@@ -13,6 +13,7 @@ import type { Runtime } from "../runtime.ts";
 import type { AddressClasses } from "./resolve.ts";
 import { rewriteAddress, type RewriteParameters } from "./rewrite.ts";
 import { external, parse, quoted, unquoted } from "./tokens.ts";
+import { foldCase } from "../maps/fold.ts";
 
 export type AddressParameters =
   & RewriteParameters
@@ -128,7 +129,7 @@ export class AddressTables {
     }
     if (at < 0) return NONE as AddressFound;
     if (kind === "transport") return taken(await this.#domains(domain), "");
-    const here = domain.toLowerCase() === config.myorigin.toLowerCase() || await classes.isLocal(domain);
+    const here = foldCase(domain) === foldCase(config.myorigin) || await classes.isLocal(domain);
     if (here === "unsure") return { kind: "unsure", why: "domain class lookup error" };
     if (here) {
       answer = await this.#both(quotedLocal(local), local, false);

@@ -41,6 +41,8 @@ function splitTransport(text: string): { readonly transport: string; readonly ne
 const unsure = (why: string): Transport => ({ kind: "unsure", why });
 const FAILURE = "address resolver failure";
 const BAD_SYNTAX = "5.1.3 bad address syntax";
+/** The next hop of discard(8) is what it says in the log. */
+const DISCARDED = "undeliverable postmaster notification discarded";
 
 export class AddressResolver {
   readonly #config: Config;
@@ -67,12 +69,20 @@ export class AddressResolver {
     this.#defaults = tables("sender_dependent_default_transport_maps");
   }
 
-  /** A content filter overrides everything else. */
+  /** A content filter overrides everything else. Mail for our double_bounce_sender is dropped. */
   resolve(recipient: Recipient, { filter, sender = "" }: Partial<Envelope>): Maybe<Transport> {
     const { address } = recipient;
     if (filter !== undefined && filter !== "") return this.#byFilter(address, filter);
     const found = this.find(address, sender);
-    return found instanceof Promise ? found.then(({ transport }) => transport) : found.transport;
+    return found instanceof Promise ? found.then((value) => this.#delivery(value)) : this.#delivery(found);
+  }
+
+  /** A notice to the postmaster that could not be delivered elsewhere comes back to that address. */
+  #delivery({ transport, recipient, domainClass }: Resolution): Transport {
+    const own = this.#config.double_bounce_sender;
+    const returned = domainClass === "local" && recipient.length > own.length && recipient[own.length] === "@" &&
+      recipient.slice(0, own.length).toLowerCase() === own.toLowerCase();
+    return returned ? { kind: "deliver", transport: "discard", nexthop: DISCARDED, recipient } : transport;
   }
 
   /** `address` in external form. */

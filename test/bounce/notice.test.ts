@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { NoticeText, originalOf, wrapped } from "../../src/bounce/notice.ts";
+import { BUILT_IN, expandTemplate } from "../../src/bounce/template.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode } from "../../src/latin1.ts";
 import type { Failed, NoticeSubject } from "../../src/notices.ts";
@@ -50,7 +51,9 @@ function failed(address: string, change: Partial<DeliveryResult> = {}, original 
 
 const remote: Remote = { host: "mx.d.example", reply: "550 5.1.1 no such user", diagnosticType: "smtp" };
 
-function text(change: Partial<ConstructorParameters<typeof NoticeText>[0]> = {}, parameters = {}): string {
+type Change = Partial<ConstructorParameters<typeof NoticeText>[0]>;
+
+function text(change: Change = {}, parameters: Partial<typeof PARAMETERS> = {}): string {
   const notice = {
     kind: "failure" as const,
     message,
@@ -62,7 +65,11 @@ function text(change: Partial<ConstructorParameters<typeof NoticeText>[0]> = {},
     at: AT,
     ...change,
   };
-  return new NoticeText(notice, { ...PARAMETERS, ...parameters }, UTC).before();
+  const template = BUILT_IN[notice.kind];
+  const all = { ...PARAMETERS, ...parameters };
+  const value = (name: string): string => name === "myhostname" ? all.myhostname : "";
+  const words = notice.postmaster ? [] : expandTemplate(template, { ...all, raw: value, text: value }, () => {});
+  return new NoticeText({ ...notice, template, words, thread: change.thread ?? "" }, all, UTC).before();
 }
 
 const lines = (...all: string[]): string => all.join("\r\n");
@@ -232,6 +239,12 @@ describe("other notices", () => {
     assert.ok(all.includes("<x@d.example>: delivery via local: delivered to mailbox\r\n"));
     assert.ok(all.includes("Diagnostic-Code: X-Postfix; delivery via local: delivered to mailbox\r\n"));
     assert.ok(all.includes("<y@d.example>: delivery via mx[1.2.3.4]:25: 250 ok\r\n"));
+    const gone = {
+      ...failed("z@d.example", { outcome: "sent", status: "2.0.0", reason: "alias expanded", relay: "none" }),
+    };
+    const expanded = text({ kind: "success", headersOnly: true, recipients: [{ ...gone, action: "expanded" }] });
+    assert.ok(expanded.includes("<z@d.example>: alias expanded\r\n"));
+    assert.ok(expanded.includes("Action: expanded\r\nStatus: 2.0.0\r\nDiagnostic-Code: X-Postfix; alias expanded\r\n"));
     assert.deepEqual([...all.matchAll(/^Action: (\w+)/gm)].map((match) => match[1]), ["delivered", "relayed"]);
     assert.ok(all.includes("Content-Description: Message Headers\r\n"));
   });

@@ -17,7 +17,7 @@ describe("the postmaster", () => {
     ["bounce", true, true, false],
     ["2bounce", false, true, false],
     ["delay", false, false, true],
-    ["Bounce, DELAY", true, true, true],
+    ["bounce, delay", true, true, true],
   ];
   for (const [classes, bounce, double, delay] of ROWS) {
     it(`is told what notify_classes = ${classes} says`, () => {

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { HeaderStage } from "../../src/cleanup/header-stage.ts";
 import { openRewriting, type Rewriting } from "../../src/cleanup/rewriting.ts";
 import { loadConfig } from "../../src/config/config.ts";
-import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
+import { NO_CLIENT, type Notify, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
 import { replyLine } from "../../src/reply.ts";
 import { AddressClasses } from "../../src/trivial-rewrite/resolve.ts";
@@ -186,4 +186,36 @@ describe("headers", () => {
     const { origin, domain } = made("remote_header_rewrite_domain = un.known").context(false)!;
     assert.deepEqual([origin, domain], ["un.known", "un.known"]);
   });
+});
+
+describe("recipients that virtual aliases replace", () => {
+  /** NOTIFY=, the recipient before aliases; what comes of it, and what is said to be expanded. */
+  const rows: readonly (readonly [Notify, string, string, string])[] = [
+    [["success"], "list@x.example", "never", "list@x.example"],
+    [["success", "failure"], "list@x.example", "failure", "list@x.example"],
+    [["success"], "p@x.example", "never", "p@x.example"],
+    [["failure"], "list@x.example", "failure", ""],
+    [[], "list@x.example", "", ""],
+    [["success"], "none@x.example", "success", ""],
+    [["success"], "SELF@x.example", "never", "SELF@x.example"],
+    [["success"], "self@x.example", "success", ""],
+  ];
+  for (const [notify, address, expected, expanded] of rows) {
+    test(`${address} with NOTIFY=${notify.join()}`, async () => {
+      const map = ALIASES.replace("inline:{", "inline:{ {self@x.example = self@x.example}");
+      const done = await made(`virtual_alias_maps = ${map}\n`).envelope({
+        sender: "s@x.example",
+        recipients: [{ ...plainRecipient(address), notify, originalRecipient: "rfc822;o@x" }],
+        arrived: 0,
+        client: NO_CLIENT,
+        encoding: "",
+        ret: "",
+        envid: "",
+      }, SCOPE);
+      assert.ok("envelope" in done);
+      for (const recipient of done.envelope.recipients) assert.equal(recipient.notify.join(), expected);
+      const told = (done.envelope.expanded ?? []).map((one) => [one.address, one.original, one.originalRecipient]);
+      assert.deepEqual(told, expanded === "" ? [] : [[expanded, "", "rfc822;o@x"]]);
+    });
+  }
 });

@@ -30,6 +30,10 @@ test("mail expires after maximal_queue_lifetime, a bounce after its own", () => 
 });
 
 test("delay_warning_time = 0 means never", () => {
-  assert.equal(isLate(0, 1e12, CONFIG), false);
-  assert.equal(isLate(0, 1000, { ...CONFIG, delay_warning_time: 1000 }), true);
+  assert.equal(isLate("s@x", 0, 1e12, CONFIG), false);
+  assert.equal(isLate("s@x", 0, 1000, { ...CONFIG, delay_warning_time: 1000 }), true);
+});
+
+test("nobody is warned where there is no sender", () => {
+  assert.equal(isLate("", 0, 1000, { ...CONFIG, delay_warning_time: 1000 }), false);
 });

@@ -1,236 +1,8 @@
-/**
- * The real queue manager over the memory queue, with agents that answer when told and a clock moved by hand.
- */
-
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { currentRuntime } from "../../runtimes/select.ts";
-import type { DeliveryAgent, DeliveryRequest, Transport } from "../../src/agent.ts";
-import { loadConfig } from "../../src/config/config.ts";
-import { NO_CLIENT, plainRecipient, type Recipient } from "../../src/envelope.ts";
-import { ResourceError } from "../../src/errors.ts";
-import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
-import { Log } from "../../src/log.ts";
-import type { Failed, NoticeSubject } from "../../src/notices.ts";
-import { type AgentService, Qmgr } from "../../src/qmgr/qmgr.ts";
-import { openQueue } from "../../src/queue/open.ts";
-import type { QueueStore } from "../../src/queue/store.ts";
-import type { Clock, Millis, Timer } from "../../src/runtime.ts";
-import type { DeliveryResult, Outcome, Scope } from "../../src/status.ts";
-import { configured } from "../config/fake-runtime.ts";
-
-const runtime = await currentRuntime();
-
-class HandClock implements Clock {
-  #now: Millis = 1_000_000_000;
-  readonly #timers = new Set<{ at: Millis; action: () => void }>();
-
-  now = (): Millis => this.#now;
-  monotonic = (): Millis => this.#now;
-  soon = (action: () => void): void => void setTimeout(action, 0);
-  zoneMinutes = (): number => 0;
-  zoneName = (): string => "UTC";
-  after = (delay: Millis, action: () => void): Timer => {
-    const timer = { at: this.#now + delay, action };
-    this.#timers.add(timer);
-    return { cancel: () => void this.#timers.delete(timer) };
-  };
-
-  get timers(): number {
-    return this.#timers.size;
-  }
-
-  async pass(time: Millis): Promise<void> {
-    for (const end = this.#now + time;;) {
-      await settled();
-      const next = [...this.#timers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-      if (next === undefined) {
-        this.#now = end;
-        return;
-      }
-      this.#now = Math.max(this.#now, next.at);
-      this.#timers.delete(next);
-      next.action();
-    }
-  }
-}
-
-const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 2));
-
-interface UnderWay {
-  readonly request: DeliveryRequest;
-  readonly addresses: string;
-  end(outcome?: Outcome, scope?: Scope, status?: string): Promise<void>;
-  mixed(...outcomes: Outcome[]): Promise<void>;
-  results(results: readonly DeliveryResult[]): Promise<void>;
-}
-
-const resultOf = (outcome: Outcome, scope: Scope = "recipient", status = "4.0.0"): DeliveryResult => ({
-  outcome,
-  scope,
-  status: outcome === "sent" ? "2.0.0" : outcome === "bounced" ? "5.0.0" : status,
-  reason: `${outcome} by test`,
-  remote: null,
-  relay: "test",
-  connectionUse: 0,
-  connectedAt: 0,
-});
-
-interface Options {
-  readonly main?: string;
-  readonly processLimit?: number;
-  readonly recipientLimit?: number;
-  readonly resolve?: (recipient: Recipient) => Transport | Promise<Transport>;
-}
-
-class Desk {
-  readonly clock = new HandClock();
-  readonly open: UnderWay[] = [];
-  readonly lines: string[] = [];
-  readonly events: string[] = [];
-  store!: QueueStore;
-  qmgr!: Qmgr;
-  /** Calls of the store and of notices that fail, by name; counted down. */
-  readonly fails = new Map<string, number>();
-
-  static async make(options: Options = {}): Promise<Desk> {
-    const desk = new Desk();
-    const { clock, lines } = desk;
-    desk.store = desk.#watched(await openQueue("memory:", { runtime: { ...runtime, clock } }));
-    const config = loadConfig(configured(`${options.main ?? ""}\n`).runtime, "/etc/postfix").main;
-    const log = new Log({
-      clock,
-      hostname: "mx",
-      name: "postfix",
-      format: "postfix",
-      pid: 1,
-      write: (bytes) =>
-        void lines.push(...latin1Decode(bytes).trimEnd().split("\n").map((line) => line.replace(/^.*?\]: /, ""))),
-    });
-    const one: Transport = { kind: "deliver", transport: "smtp", nexthop: "", recipient: "" };
-    const byDomain = ({ address }: Recipient): Transport => ({
-      ...one,
-      nexthop: address.split("@")[1]!,
-      recipient: address,
-    });
-    desk.qmgr = new Qmgr({
-      config,
-      store: desk.store,
-      clock,
-      log: Object.assign(log, {}),
-      resolve: (recipient) => (options.resolve ?? byDomain)(recipient),
-      agents: new Map(["smtp", "other"].map((name) => [name, desk.#agent(name, options)])),
-      notices: {
-        undeliverable: (message, failed) => desk.#notice("undeliverable", message, failed),
-        delayed: (message, waiting) => desk.#notice("delayed", message, waiting),
-        delivered: (message, succeeded) => desk.#notice("delivered", message, succeeded),
-      },
-    });
-    return desk;
-  }
-
-  #fail(name: string): void {
-    const left = this.fails.get(name) ?? 0;
-    if (left === 0) return;
-    this.fails.set(name, left - 1);
-    throw new ResourceError("ENOSPC", `${name}: no space`);
-  }
-
-  #watched(store: QueueStore): QueueStore {
-    return new Proxy(store, {
-      get: (target, key) => {
-        const value: unknown = Reflect.get(target, key);
-        if (typeof value !== "function") return value;
-        return (...words: unknown[]) => {
-          if (["mark", "defer", "warned"].includes(String(key))) {
-            this.events.push(`${String(key)} ${JSON.stringify(words[1] ?? "")}`);
-            try {
-              this.#fail(String(key));
-            } catch (caught) {
-              return Promise.reject(caught as Error);
-            }
-          }
-          return Reflect.apply(value, target, words) as unknown;
-        };
-      },
-    });
-  }
-
-  async #notice(name: string, message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
-    await settled();
-    this.#fail(name);
-    assert.ok(this.store.get(message.id) !== null, "the message is there until its notice is");
-    this.events.push(`${name} ${failed.map(({ waiting }) => waiting.recipient.address).join(" ")}`);
-  }
-
-  #agent(name: string, { processLimit = 0, recipientLimit = 50 }: Options): AgentService {
-    const agent: DeliveryAgent = {
-      deliver: (request, signal) =>
-        new Promise((resolve) => {
-          const finish = (outcomes: readonly DeliveryResult[]): Promise<void> => {
-            this.open.splice(this.open.indexOf(one), 1);
-            resolve(outcomes);
-            return settled();
-          };
-          const one: UnderWay = {
-            request,
-            addresses: request.recipients.map(({ address }) => address).join(" "),
-            end: (outcome = "sent", scope, status) =>
-              finish(request.recipients.map(() => resultOf(outcome, scope, status))),
-            results: finish,
-            mixed: (...outcomes) => finish(outcomes.map((outcome) => resultOf(outcome))),
-          };
-          this.open.push(one);
-          signal.addEventListener("abort", () => void one.end("deferred", "message"));
-        }),
-      close: () => Promise.resolve(),
-    };
-    const window = {
-      initial: 2,
-      limit: 4,
-      positive: { amount: 1, per: "one" },
-      negative: { amount: 1, per: "one" },
-      failedCohortLimit: 1,
-      rest: 300_000,
-    } as const;
-    return {
-      agent,
-      logName: name,
-      perRecipient: false,
-      rules: { name, processLimit, recipientLimit, retryTime: 60_000, window },
-    };
-  }
-
-  /** Its queue id. */
-  async accept(recipients: readonly (string | Recipient)[], sender = "s@x"): Promise<string> {
-    const incoming = this.store.begin();
-    void incoming.append(latin1Encode("Subject: x\r\n\r\nx\r\n"));
-    const committed = await incoming.commit({
-      sender,
-      recipients: recipients.map((one) => typeof one === "string" ? plainRecipient(one) : one),
-      arrived: this.clock.now(),
-      client: NO_CLIENT,
-      encoding: "",
-      ret: "",
-      envid: "",
-    });
-    this.qmgr.wake(committed);
-    return committed.entry.id;
-  }
-
-  get started(): string[] {
-    return this.open.map(({ addresses }) => addresses);
-  }
-
-  async endAll(outcome: Outcome = "sent", scope?: Scope): Promise<void> {
-    for (const one of [...this.open]) await one.end(outcome, scope);
-  }
-
-  async log(): Promise<string> {
-    await this.clock.pass(10);
-    return this.lines.join("\n");
-  }
-}
+import type { Transport } from "../../src/agent.ts";
+import { plainRecipient, type Recipient } from "../../src/envelope.ts";
+import { Desk, resultOf, settled, WINDOW } from "./desk.ts";
 
 describe("which delivery starts", () => {
   test("a window per destination, destinations in turn", async () => {
@@ -301,6 +73,77 @@ describe("which delivery starts", () => {
     assert.ok(order.slice(1, 5).includes("old") && order.slice(1, 5).includes("new"), order.join(" "));
   });
 
+  test("new mail is active at once, however much due mail waits behind it", async () => {
+    const desk = await Desk.make({ main: "qmgr_message_active_limit = 4\nminimal_backoff_time = 10s" });
+    for (let at = 0; at < 12; at++) {
+      await desk.accept([`old${at}@o${at}`]);
+      await desk.open[0]!.end("deferred");
+    }
+    await desk.clock.pass(5_000);
+    for (let at = 0; at < 4; at++) await desk.accept([`first${at}@f${at}`]);
+    await desk.clock.pass(20_000);
+    for (let at = 0; at < 4; at++) await desk.accept([`new${at}@n${at}`]);
+    const order: string[] = [];
+    while (desk.open.length > 0) {
+      order.push(desk.started[0]!.slice(0, 3));
+      await desk.open[0]!.end();
+    }
+    assert.equal(order.length, 20);
+    assert.ok(order.lastIndexOf("new") <= 12, order.join(" "));
+  });
+
+  test("qmgr_message_recipient_limit bounds what is active by recipients", async () => {
+    const desk = await Desk.make({ main: "qmgr_message_recipient_limit = 5" });
+    const many = (name: string): string[] => [1, 2, 3].map((at) => `${name}${at}@${name}`);
+    for (const one of ["a", "b", "c"]) await desk.accept(many(one));
+    assert.equal(desk.qmgr.activeCount, 2);
+    await desk.endAll();
+    assert.deepEqual(desk.started, ["c1@c c2@c c3@c"]);
+  });
+
+  test("in_flow_delay: who hands in mail waits while more comes than becomes active", async () => {
+    const desk = await Desk.make({
+      main: "qmgr_message_active_limit = 1\nin_flow_delay = 3s\ndefault_process_limit = 2",
+    });
+    assert.equal(desk.qmgr.inflowPause(), 0);
+    for (let at = 0; at < 3; at++) await desk.accept([`u@d${at}`]);
+    assert.deepEqual([1, 2, 3, 4].map(() => desk.qmgr.inflowPause()), [0, 0, 3_000, 3_000]);
+    await desk.open[0]!.end();
+    assert.deepEqual([1, 2].map(() => desk.qmgr.inflowPause()), [0, 3_000], "one became active, one may come");
+    while (desk.open.length > 0) await desk.open[0]!.end();
+    assert.equal(desk.qmgr.inflowPause(), 0);
+  });
+
+  test("rate delays: the next delivery starts by itself when its time has come", async () => {
+    const window = { ...WINDOW, pause: 5_000 };
+    const desk = await Desk.make({ rules: { window } });
+    for (let at = 0; at < 3; at++) await desk.accept([`${at}@a`]);
+    assert.deepEqual(desk.started, ["0@a"]);
+    await desk.open[0]!.end();
+    await desk.clock.pass(4_900);
+    assert.deepEqual(desk.started, []);
+    await desk.clock.pass(200);
+    assert.deepEqual(desk.started, ["1@a"]);
+    await desk.open[0]!.end("deferred", "destination");
+    await settled();
+    assert.match(await desk.log(), /to=<2@a>, .*delivery temporarily suspended/, "what waits is put off as ever");
+    const other = await Desk.make({ rules: { pause: 5_000 } });
+    for (const one of ["1@a", "2@b", "3@c"]) await other.accept([one]);
+    assert.deepEqual(other.started, ["1@a"]);
+    await other.clock.pass(5_100);
+    assert.deepEqual(other.started, ["1@a", "2@b"]);
+    await other.endAll();
+    await other.qmgr.stop(0);
+    await other.clock.pass(5_100);
+    assert.equal(other.clock.timers, 0);
+  });
+
+  test("one recipient a delivery: each recipient has its own window, whatever the extension", async () => {
+    const desk = await Desk.make({ main: "recipient_delimiter = +", recipientLimit: 1 });
+    await desk.accept(["a@x", "a+1@x", "A+2@x", "b@x"]);
+    assert.deepEqual(desk.started, ["a@x", "b@x", "a+1@x"]);
+  });
+
   test("a lookup that cannot answer defers that recipient alone", async () => {
     const desk = await Desk.make({
       resolve: ({ address }) => {
@@ -317,7 +160,7 @@ describe("which delivery starts", () => {
     assert.deepEqual(waiting.map(({ recipient, reason }) => `${recipient.address}: ${reason}`), [
       "unsure@a: table lookup error",
       "broken@a: boom",
-      "gone@a: mail transport unavailable: none",
+      "gone@a: mail transport unavailable",
     ]);
   });
 });
@@ -353,9 +196,81 @@ describe("what is broken rests", () => {
     const id = await desk.accept(["2@b"]);
     await settled();
     assert.deepEqual(desk.started, []);
-    assert.match(desk.store.get(id)!.waiting[0]!.reason, /^delivery temporarily suspended: /);
+    assert.match(desk.store.get(id)!.waiting[0]!.reason, /^deferred by test$/);
     await desk.clock.pass(80_000);
     assert.equal(desk.started.length, 2);
+  });
+
+  test("a transport that is broken has all that waits for it put off", async () => {
+    const desk = await Desk.make();
+    for (let at = 0; at < 3; at++) await desk.accept([`${at}@a`]);
+    for (let at = 0; at < 3; at++) await desk.accept([`${at}@b`]);
+    await desk.open[0]!.end("deferred", "transport");
+    await settled();
+    assert.deepEqual(desk.started, ["1@a", "0@b", "1@b"]);
+    await desk.endAll();
+    assert.equal(desk.qmgr.activeCount, 0);
+    assert.equal(desk.store.count("deferred"), 3);
+  });
+
+  test("a transport that does not exist is reported once in transport_retry_time", async () => {
+    const resolve = ({ address }: Recipient): Transport => ({
+      kind: "deliver",
+      transport: "none",
+      nexthop: "x",
+      recipient: address,
+    });
+    const desk = await Desk.make({ resolve, main: "transport_retry_time = 60s" });
+    for (let at = 0; at < 2; at++) await desk.accept([`${at}@a`]);
+    const warning = /warning: connect to transport private\/none: No such file or directory/g;
+    assert.equal((await desk.log()).match(warning)?.length, 1);
+    assert.match(
+      await desk.log(),
+      /to=<1@a>, relay=none, .* dsn=4.3.0, status=deferred \(mail transport unavailable\)/,
+    );
+    await desk.clock.pass(61_000);
+    await desk.accept(["2@a"]);
+    assert.equal((await desk.log()).match(warning)?.length, 2);
+  });
+
+  test("defer_transports: mail waits until somebody asks for it", async () => {
+    const desk = await Desk.make({ main: "defer_transports = smtp" });
+    const id = await desk.accept(["1@a"]);
+    const other = await desk.accept(["2@b"]);
+    await settled();
+    assert.match(await desk.log(), /to=<1@a>, relay=none, .* dsn=4.3.2, status=deferred \(deferred transport\)/);
+    await desk.clock.pass(1_000_000);
+    assert.deepEqual(desk.started, []);
+    await desk.store.flush(id);
+    desk.qmgr.flush([id]);
+    assert.deepEqual(desk.started, ["1@a"]);
+    await desk.open[0]!.end("deferred");
+    await desk.store.flush();
+    desk.qmgr.flush("all");
+    assert.deepEqual(desk.started.toSorted(), ["1@a", "2@b"]);
+    assert.equal(desk.store.get(other)!.queue, "active");
+  });
+
+  test("what somebody asks for is tried though its destination is dead, the rest of its mail is not", async () => {
+    const desk = await Desk.make();
+    const id = await desk.accept(["1@dead"]);
+    await desk.accept(["2@dead"]);
+    while (desk.open.length > 0) await desk.endAll("deferred", "destination");
+    await desk.accept(["3@dead"]);
+    await settled();
+    assert.deepEqual(desk.started, []);
+    await desk.store.flush(id);
+    desk.qmgr.flush([id]);
+    assert.deepEqual(desk.started, ["1@dead"]);
+  });
+
+  test("one failure is no cohort: the destination is forgotten, and tried with the next mail", async () => {
+    const desk = await Desk.make();
+    for (let round = 0; round < 5; round++) {
+      await desk.accept([`${round}@a`]);
+      assert.deepEqual(desk.started, [`${round}@a`]);
+      await desk.open[0]!.end("deferred", "destination");
+    }
   });
 
   test("a temporary no to the message or recipient says nothing about the destination", async () => {
@@ -368,7 +283,7 @@ describe("what is broken rests", () => {
     assert.deepEqual(desk.started, ["last@a"]);
   });
 
-  test("look(true) forgives", async () => {
+  test('flush("all") forgives', async () => {
     const desk = await Desk.make();
     await desk.accept(["1@a"]);
     await desk.accept(["2@a"]);
@@ -377,7 +292,7 @@ describe("what is broken rests", () => {
     assert.deepEqual(desk.started, []);
     await settled();
     await desk.store.flush();
-    desk.qmgr.look(true);
+    desk.qmgr.flush("all");
     assert.equal(desk.started.length, 2);
   });
 });
@@ -410,7 +325,9 @@ describe("results", () => {
     const desk = await Desk.make({ main: "soft_bounce = yes" });
     const id = await desk.accept(["1@a"]);
     await desk.open[0]!.end("bounced");
+    await settled();
     assert.equal(desk.store.get(id)!.queue, "deferred");
+    assert.match(await desk.log(), /dsn=4.0.0, status=SOFTBOUNCE \(bounced by test\)/);
     assert.ok(!desk.events.some((event) => event.startsWith("undeliverable")));
   });
 

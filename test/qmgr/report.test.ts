@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { plainRecipient } from "../../src/envelope.ts";
-import { delayText, deliveryLine, suspendedResult } from "../../src/qmgr/report.ts";
+import { type Notify, plainRecipient } from "../../src/envelope.ts";
+import { delayText, deliveryLine, suspendedResult, tellsOfDelivery } from "../../src/qmgr/report.ts";
 
 test("delays have two significant digits and hundredths at the finest", () => {
   for (
@@ -32,4 +32,24 @@ test("the delivery line is Postfix's", () => {
     deliveryLine("0123456789AB", plainRecipient("a@b.example"), suspendedResult("4.4.1", "x"), times),
     "0123456789AB: to=<a@b.example>, relay=none, delay=1.2, delays=0.01/0.02/1.2/0, dsn=4.4.1, status=deferred (x)",
   );
+});
+
+test("the sender hears of a delivery with NOTIFY=SUCCESS, or when it was told of a delay", () => {
+  const result = suspendedResult("2.0.0", "ok");
+  const beyond = { ...result, reportsSuccess: true as const };
+  const rows: readonly (readonly [Notify, boolean, boolean, boolean])[] = [
+    [[], false, false, false],
+    [[], true, false, true],
+    [["success"], false, false, true],
+    [["success"], false, true, false],
+    [["success", "delay"], true, true, false],
+    [["delay"], true, true, true],
+    [["failure"], true, false, false],
+    [["never"], true, false, false],
+  ];
+  for (const [notify, cleared, reported, expected] of rows) {
+    const recipient = { ...plainRecipient("a@b.example"), notify };
+    const found = tellsOfDelivery(recipient, reported ? beyond : result, cleared);
+    assert.equal(found, expected, `${notify.join()} ${cleared} ${reported}`);
+  }
 });

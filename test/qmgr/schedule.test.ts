@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { ActiveMessage } from "../../src/qmgr/active.ts";
+import { ActiveMessage } from "../../src/qmgr/active.ts";
 import type { WindowRules } from "../../src/qmgr/destination.ts";
+import { type Destination, type Job, TransportQueue, type TransportRules } from "../../src/qmgr/schedule.ts";
+import type { QueueEntry } from "../../src/queue/store.ts";
 import type { DeliveryResult } from "../../src/status.ts";
-import { type Destination, type Job, TransportQueue } from "../../src/qmgr/schedule.ts";
 
 const WINDOW: WindowRules = {
   initial: 2,
@@ -12,22 +13,41 @@ const WINDOW: WindowRules = {
   negative: { amount: 1, per: "one" },
   failedCohortLimit: 1,
   rest: 1_000,
+  pause: 0,
+  debug: null,
 };
 
-const queue = (processLimit = 0): TransportQueue =>
-  new TransportQueue({ name: "smtp", window: WINDOW, processLimit, recipientLimit: 50, retryTime: 500 });
+const RULES: TransportRules = {
+  name: "smtp",
+  window: WINDOW,
+  slots: { cost: 5, loan: 3, discount: 50, minimum: 3 },
+  processLimit: 0,
+  recipientLimit: 50,
+  retryTime: 500,
+  pause: 0,
+  destinationLimit: 1_000,
+  introduction: [],
+};
+
+const queue = (rules: Partial<TransportRules> = {}): TransportQueue => new TransportQueue({ ...RULES, ...rules });
 
 const SENT = { outcome: "sent", scope: "recipient" } as DeliveryResult;
 const REFUSED = { outcome: "deferred", scope: "destination", status: "4.4.1", reason: "refused" } as DeliveryResult;
 const BROKEN = { outcome: "deferred", scope: "transport", status: "4.3.0", reason: "broken" } as DeliveryResult;
 
-/** Jobs are told apart by their one address. */
+/** One message for each name, with one delivery: jobs are told apart by their one address. */
 function add(transport: TransportQueue, nexthop: string, ...names: string[]): Destination {
-  const destination = transport.destination(nexthop, nexthop);
-  for (const name of names) {
-    transport.add({ message: {} as ActiveMessage, destination, waiting: [], addresses: [name] });
+  for (const name of names) addMessage(transport, [nexthop, name]);
+  return transport.destination(nexthop, nexthop);
+}
+
+/** One message for several destinations. */
+function addMessage(transport: TransportQueue, ...parts: (readonly [string, ...string[]])[]): void {
+  const message = new ActiveMessage({} as QueueEntry, 0);
+  for (const [nexthop, ...names] of parts) {
+    const destination = transport.destination(nexthop, nexthop);
+    transport.add(names.map((name) => ({ message, destination, waiting: [], addresses: [name] })), 0);
   }
-  return destination;
 }
 
 const name = (job: Job | null): string | null => job === null ? null : job.addresses[0]!;
@@ -48,6 +68,19 @@ describe("TransportQueue", () => {
     assert.equal(transport.busy, 5);
   });
 
+  test("a mailing to many destinations has one turn, as a letter has", () => {
+    const transport = queue({ processLimit: 1 });
+    addMessage(transport, ["a", "m1"], ["b", "m2"], ["c", "m3"], ["d", "m4"]);
+    add(transport, "x", "x1");
+    add(transport, "y", "y1");
+    const order: string[] = [];
+    for (let job = transport.next(0); job !== null; job = transport.next(0)) {
+      order.push(name(job)!);
+      transport.ended(job.destination, [SENT], 0);
+    }
+    assert.deepEqual(order, ["m1", "x1", "y1", "m2", "m3", "m4"]);
+  });
+
   test("an ended delivery lets the next of its destination in", () => {
     const transport = queue();
     const a = add(transport, "a", "a1", "a2", "a3", "a4", "a5");
@@ -58,7 +91,7 @@ describe("TransportQueue", () => {
   });
 
   test("the process limit holds for all destinations together", () => {
-    const transport = queue(2);
+    const transport = queue({ processLimit: 2 });
     const a = add(transport, "a", "a1");
     add(transport, "b", "b1");
     add(transport, "c", "c1");
@@ -67,46 +100,36 @@ describe("TransportQueue", () => {
     assert.deepEqual(all(transport), ["c1"]);
   });
 
-  test("a dead destination starts nothing, until it has rested", () => {
+  test("a destination that dies hands out what waits for it, and starts nothing until it has rested", () => {
     const transport = queue();
     const a = add(transport, "a", "a1", "a2", "a3");
     assert.deepEqual(all(transport), ["a1", "a2"]);
-    for (let failure = 0; failure < 2; failure++) {
-      transport.ended(a, [REFUSED], 10);
-    }
+    assert.equal(transport.ended(a, [REFUSED], 10), null);
+    const putOff = transport.ended(a, [REFUSED], 10)!;
+    assert.deepEqual(putOff.jobs.map(name), ["a3"]);
+    assert.equal(putOff.dead.why, "delivery temporarily suspended: refused");
     assert.deepEqual(all(transport, 20), []);
-    assert.equal(transport.suspended(a, 20)?.why, "refused");
-    assert.equal(transport.takeAll(a).length, 1);
     add(transport, "a", "a4");
     assert.deepEqual(all(transport, 1_010), ["a4"]);
   });
 
-  test("a dead transport suspends every destination; wake() forgives", () => {
-    const transport = queue();
-    const a = add(transport, "a", "a1", "a2");
-    assert.equal(all(transport).length, 2);
-    transport.ended(a, [BROKEN], 0);
-    assert.deepEqual(transport.suspended(a, 499), { until: 500, status: "4.3.0", why: "broken" });
-    assert.equal(transport.suspended(a, 500), null);
-    transport.ended(a, [BROKEN], 1_000);
-    transport.wake();
-    assert.equal(transport.suspended(a, 1_001), null);
-  });
-
-  test("a job left behind by a full window is found again after wake()", () => {
+  test("a dead transport hands out what waits at all its destinations; wake() forgives", () => {
     const transport = queue();
     const a = add(transport, "a", "a1", "a2", "a3");
-    all(transport);
-    for (let failure = 0; failure < 2; failure++) {
-      transport.ended(a, [REFUSED], 10);
-    }
-    assert.equal(name(transport.next(20)), null);
-    transport.wake();
-    assert.equal(name(transport.next(20)), "a3");
+    add(transport, "b", "b1", "b2", "b3");
+    assert.equal(all(transport).length, 4);
+    assert.deepEqual(transport.ended(a, [BROKEN], 0)!.jobs.map(name).sort(), ["a3", "b3"]);
+    assert.deepEqual(transport.dead(499), { until: 500, status: "4.3.0", why: "broken" });
+    add(transport, "c", "c1");
+    assert.equal(transport.next(499), null);
+    assert.equal(name(transport.next(500)), "c1");
+    transport.ended(a, [BROKEN], 1_000);
+    transport.wake(1_001);
+    assert.equal(transport.dead(1_001), null);
   });
 
   test("a follower takes the slot of the delivery before it, within window and limit", () => {
-    const transport = queue(2);
+    const transport = queue({ processLimit: 2 });
     const a = add(transport, "a", "a1", "a2", "a3", "a4");
     assert.deepEqual(all(transport), ["a1", "a2"]);
     const follower = transport.takeFollower(a, 0)!;
@@ -121,36 +144,89 @@ describe("TransportQueue", () => {
   });
 
   test("a follower that is given back is the first again", () => {
-    const transport = queue(1);
+    const transport = queue({ processLimit: 1 });
     const a = add(transport, "a", "a1", "a2", "a3");
     assert.deepEqual(all(transport), ["a1"]);
-    transport.giveBack(transport.takeFollower(a, 0)!);
+    assert.equal(transport.giveBack(transport.takeFollower(a, 0)!, 0), null);
     transport.ended(a, [SENT], 0);
     assert.deepEqual(all(transport), ["a2"]);
   });
 
-  test("nothing follows where another destination waits for a process, or the destination is dead", () => {
-    const transport = queue(1);
+  test("a follower that comes back when its delivery is over finds its destination, or what that died of", () => {
+    const transport = queue();
+    const a = add(transport, "a", "a1", "a2", "a3");
+    assert.deepEqual(all(transport), ["a1", "a2"]);
+    const follower = transport.takeFollower(a, 0)!;
+    transport.ended(a, [SENT], 0);
+    transport.ended(a, [SENT], 0);
+    assert.equal(transport.destinationCount, 1, "it is remembered for the follower");
+    assert.equal(transport.giveBack(follower, 0), null);
+    assert.deepEqual(all(transport), ["a3"]);
+    transport.ended(a, [SENT], 0);
+    assert.equal(transport.destinationCount, 0);
+    const b = add(transport, "b", "b1", "b2", "b3");
+    all(transport);
+    const other = transport.takeFollower(b, 0)!;
+    for (let failure = 0; failure < 2; failure++) transport.ended(b, [REFUSED], 0);
+    assert.equal(transport.giveBack(other, 0)?.why, "delivery temporarily suspended: refused");
+  });
+
+  test("nothing follows where another destination waits for a process, the window is full, or it is dead", () => {
+    const transport = queue({ processLimit: 1 });
     const a = add(transport, "a", "a1", "a2");
     assert.deepEqual(all(transport), ["a1"]);
     add(transport, "b", "b1");
     assert.equal(transport.takeFollower(a, 0), null);
-    const other = queue(1);
-    const dead = add(other, "a", "a1", "a2", "a3");
-    for (let failure = 0; failure < 2; failure++) {
-      other.next(0);
-      other.ended(dead, [REFUSED], 0);
-    }
+    const other = queue({ window: { ...WINDOW, initial: 3 } });
+    const dead = add(other, "a", "a1", "a2", "a3", "a4", "a5");
+    all(other);
+    other.ended(dead, [REFUSED], 0);
+    assert.deepEqual([dead.window.window, dead.window.busy], [1, 2]);
+    assert.equal(other.takeFollower(dead, 1), null, "the window is narrower than what is under way");
+    other.ended(dead, [REFUSED], 0);
     assert.equal(other.takeFollower(dead, 1), null);
   });
 
-  test("idle destinations are forgotten beyond a thousand", () => {
-    const transport = queue();
-    for (let at = 0; at < 1_500; at++) {
-      const destination = add(transport, `d${at}`, `j${at}`);
-      assert.equal(name(transport.next(0)), `j${at}`);
-      transport.ended(destination, [SENT], 0);
-    }
-    assert.ok([...transport.destinations()].length <= 1_000);
+  test("a rate delay: one delivery at a time to each destination, with pauses", () => {
+    const transport = queue({ window: { ...WINDOW, pause: 100 } });
+    const a = add(transport, "a", "a1", "a2");
+    const b = add(transport, "b", "b1", "b2");
+    assert.deepEqual(all(transport, 0), ["a1", "b1"]);
+    assert.equal(transport.nextStart(), null);
+    transport.ended(a, [SENT], 10);
+    transport.ended(b, [REFUSED], 20);
+    assert.deepEqual(all(transport, 50), []);
+    assert.equal(transport.nextStart(), 110);
+    assert.deepEqual(all(transport, 110), ["a2"]);
+    transport.ended(a, [SENT], 115);
+    assert.deepEqual([transport.nextStart(), transport.destinationCount], [120, 2]);
+    assert.deepEqual(all(transport, 300), []);
+    assert.equal(transport.destinationCount, 0, "b2 was put off when b failed");
+  });
+
+  test("a transport's rate delay counts from start to start, whatever the destination", () => {
+    const transport = queue({ pause: 100 });
+    add(transport, "a", "a1");
+    add(transport, "b", "b1");
+    assert.deepEqual(all(transport, 0), ["a1"]);
+    assert.equal(transport.nextStart(), 100);
+    assert.deepEqual(all(transport, 99), []);
+    assert.deepEqual(all(transport, 100), ["b1"]);
+    assert.equal(transport.nextStart(), null);
+  });
+
+  test("idle destinations are forgotten at once, dead ones when they have rested or are too many", () => {
+    const transport = queue({ destinationLimit: 10, window: { ...WINDOW, initial: 1 } });
+    const die = (nexthop: string, result: DeliveryResult, now: number): void => {
+      const destination = add(transport, nexthop, nexthop);
+      assert.equal(name(transport.next(now)), nexthop);
+      transport.ended(destination, [result], now);
+    };
+    for (let at = 0; at < 50; at++) die(`alive${at}`, SENT, 0);
+    assert.equal(transport.destinationCount, 0);
+    for (let at = 0; at < 50; at++) die(`dead${at}`, REFUSED, at);
+    assert.equal(transport.destinationCount, 10);
+    die("last", REFUSED, 1_060);
+    assert.equal(transport.destinationCount, 1);
   });
 });

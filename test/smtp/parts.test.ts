@@ -80,8 +80,18 @@ describe("commands", () => {
   it("xtext", () => assert.equal(xtext("a b+c=d\xe4"), "a+20b+2Bc+3Dd+E4"));
 
   it("EHLO keywords, but those to be overlooked", () => {
-    const lines = ["250-host", "250-pipelining", "250-SIZE 1000", "250-8BITMIME", "250 DSN"];
-    const all = { pipelining: true, eightBitMime: true, dsn: true, size: true, sizeLimit: 1000 };
+    const lines = ["250-host", "250-pipelining", "250-SIZE 1000", "250-8BITMIME", "250-XFORWARD name ADDR", "250 DSN"]
+      .concat("250 SMTPUTF8");
+    const xforward = new Set(["NAME", "ADDR"]);
+    const all = {
+      pipelining: true,
+      eightBitMime: true,
+      dsn: true,
+      smtputf8: true,
+      size: true,
+      sizeLimit: 1000,
+      xforward,
+    };
     assert.deepEqual(extensionsOf(lines, []), all);
     assert.deepEqual(extensionsOf(lines, ["dsn", "size"]), { ...all, dsn: false, size: false, sizeLimit: 0 });
     assert.equal(extensionsOf(["250 host PIPELINING"], []).pipelining, false);

@@ -22,6 +22,7 @@ export interface Script {
   readonly dot?: Answers;
   readonly rset?: Answers;
   readonly quit?: Answers;
+  readonly xforward?: Answers;
   /** EHLO keywords. */
   readonly features?: readonly string[];
   /** Sends replies byte by byte. */
@@ -155,6 +156,7 @@ class Peer {
       if (this.#inContent && script.deaf === true) this.#socket.pause();
       return;
     }
+    if (verb === "XFOR" && script.xforward !== undefined) return void this.#answer(script.xforward, line, 0);
     if (verb === "RSET") return void this.#answer(script.rset ?? "250 2.0.0 Ok", line, 0);
     if (verb === "QUIT") {
       return void this.#answer(script.quit ?? { reply: "221 2.0.0 Bye", then: "close" }, line, 0);

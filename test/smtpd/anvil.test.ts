@@ -5,7 +5,7 @@ import { Anvil } from "../../src/smtpd/anvil.ts";
 
 function made(prefix4 = 32, prefix6 = 84): { anvil: Anvil; pass: (ms: number) => void } {
   let now = 0;
-  const clock = { monotonic: () => now } as Clock;
+  const clock = { monotonic: () => now, now: () => now, zoneMinutes: () => 60 } as unknown as Clock;
   return { anvil: new Anvil(clock, { unit: 60_000, prefix4, prefix6 }), pass: (ms) => void (now += ms) };
 }
 
@@ -46,4 +46,21 @@ it("forgets clients that are gone and silent", () => {
   }
   assert.ok(anvil.size < 2_000, `${anvil.size} are remembered`);
   assert.equal(anvil.connect("smtp", "192.0.2.9").open, 2, "one that is connected stays");
+});
+
+it("tells the greatest numbers since it was last asked", () => {
+  const { anvil, pass } = made(24);
+  assert.deepEqual(anvil.statistics(), []);
+  anvil.connect("smtp", "192.0.2.1");
+  pass(1_000);
+  anvil.connect("smtp", "192.0.2.2");
+  anvil.connect("smtp", "2001:db8::1");
+  anvil.event("127.0.0.1:2525", "203.0.113.9", "messages");
+  assert.deepEqual(anvil.statistics(), [
+    "statistics: max connection rate 2/60s for (smtp:192.0.2.0/24) at Jan  1 01:00:01",
+    "statistics: max connection count 2 for (smtp:192.0.2.0/24) at Jan  1 01:00:01",
+    "statistics: max message rate 1/60s for (127.0.0.1:2525:203.0.113.0/24) at Jan  1 01:00:01",
+    "statistics: max cache size 3 at Jan  1 01:00:01",
+  ]);
+  assert.deepEqual(anvil.statistics(), []);
 });

@@ -8,6 +8,7 @@ import type { Logger } from "../../src/log.ts";
 import { wordsOutsideBraces } from "../../src/logical-lines.ts";
 import { openTable } from "../../src/maps/map.ts";
 import { parseMatchList } from "../../src/match-list.ts";
+import type { Verifier } from "../../src/probe.ts";
 import { replyLine } from "../../src/reply.ts";
 import type { Runtime } from "../../src/runtime.ts";
 import type { SessionFacts, Verdict } from "../../src/smtpd/facts.ts";
@@ -85,9 +86,12 @@ export interface World {
   readonly lines?: string[];
   readonly asked?: string[];
   readonly network?: Runtime["network"];
+  readonly verifier?: Verifier;
 }
 
-export function services({ main = "", zone = {}, lines = [], asked, network = null }: World = {}): PolicyServices {
+export function services(
+  { main = "", zone = {}, lines = [], asked, network = null, verifier }: World = {},
+): PolicyServices {
   const made = configured(`${BASE}${main}\n`).runtime;
   const after = (delay: number, action: () => void) => {
     const timer = setTimeout(action, delay);
@@ -105,6 +109,7 @@ export function services({ main = "", zone = {}, lines = [], asked, network = nu
     resolver: fakeResolver(zone, asked),
     open: (name) => openTable(name, runtime),
     route: (address) => resolver.resolve(plainRecipient(address), {}),
+    ...verifier === undefined ? {} : { verifier },
     warn: (text) => void lines.push(text),
   };
 }

@@ -4,19 +4,22 @@ import { replyLine } from "../../src/reply.ts";
 import { commandWords } from "../../src/smtpd/engine/commands.ts";
 import { isRefusal, parseBdat, parseMail, parseNotify, parseRcpt } from "../../src/smtpd/transaction.ts";
 
-const LAX = { strict: false, noDsn: false };
+const LAX = { strict: false, noDsn: false, utf8: "yes" } as const;
 
 function shown(value: object): string {
   return isRefusal(value) ? replyLine(value.refused) : JSON.stringify(value).replaceAll('"', "");
 }
 
 const MAIL: readonly (readonly [string, string])[] = [
-  ["MAIL FROM:<a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
-  ["mail from: <a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
-  ["MAIL FROM:<>", "{sender:,encoding:,size:0,ret:,envid:}"],
-  ["MAIL FROM:<a@b.c> SIZE=12 BODY=8BITMIME", "{sender:a@b.c,encoding:8bit,size:12,ret:,envid:}"],
-  ["MAIL FROM:<a@b.c> body=7bit ret=full envid=a+2Bb", "{sender:a@b.c,encoding:7bit,size:0,ret:full,envid:a+b}"],
-  ["MAIL FROM:<a@b.c> AUTH=<>", "{sender:a@b.c,encoding:,size:0,ret:,envid:}"],
+  ["MAIL FROM:<a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:,smtputf8:false}"],
+  ["mail from: <a@b.c>", "{sender:a@b.c,encoding:,size:0,ret:,envid:,smtputf8:false}"],
+  ["MAIL FROM:<>", "{sender:,encoding:,size:0,ret:,envid:,smtputf8:false}"],
+  ["MAIL FROM:<a@b.c> SIZE=12 BODY=8BITMIME", "{sender:a@b.c,encoding:8bit,size:12,ret:,envid:,smtputf8:false}"],
+  [
+    "MAIL FROM:<a@b.c> body=7bit ret=full envid=a+2Bb",
+    "{sender:a@b.c,encoding:7bit,size:0,ret:full,envid:a+b,smtputf8:false}",
+  ],
+  ["MAIL FROM:<a@b.c> AUTH=<>", "{sender:a@b.c,encoding:,size:0,ret:,envid:,smtputf8:false}"],
   ["MAIL", "501 5.5.4 Syntax: MAIL FROM:<address>"],
   ["MAIL TO:<a@b.c>", "501 5.5.4 Syntax: MAIL FROM:<address>"],
   ["MAIL FROM:<a@b.c", "501 5.1.7 Bad sender address syntax"],
@@ -54,7 +57,7 @@ describe("MAIL", () => {
     const line = "MAIL FROM:<a@b.c> RET=FULL";
     assert.equal(
       shown(parseMail(commandWords(line), { ...LAX, noDsn: true })),
-      "555 5.5.4 Unsupported option: RET=FULL",
+      "501 5.7.1 DSN support is disabled",
     );
   });
 });

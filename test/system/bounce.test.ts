@@ -4,6 +4,9 @@
  */
 
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import process from "node:process";
 import { after, before, describe, it } from "node:test";
 import { simpleParser } from "mailparser";
 import { type Running, startPostrider, until } from "../postrider.ts";
@@ -15,8 +18,13 @@ const HEAD = "From: a@orig.example\r\nTo: x@d.example\r\nSubject: one\r\nMessage
 const CONTENT = `${HEAD}hello\r\n.dot\r\nFrom here\r\n--not-a-boundary\r\n\xe4\xf6\r\n`;
 
 /** What the next hop says to a recipient, by the first letters of its name. */
-function answer(line: string): string | null {
+function answer(line: string, seen: Map<string, number>): string | null {
   if (!/^RCPT/i.test(line)) return null;
+  if (line.includes("<thrice")) {
+    const times = (seen.get(line) ?? 0) + 1;
+    seen.set(line, times);
+    return times > 3 ? null : "450 4.2.0 not yet";
+  }
   if (/<"?bad/.test(line)) {
     return "550 5.1.1 <x>: Recipient address rejected: User unknown in virtual mailbox table, sorry";
   }
@@ -30,6 +38,32 @@ function answer(line: string): string | null {
 const dot = ({ recipients }: Received): string | null =>
   recipients.some((address) => address.startsWith("data")) ? "554 5.6.0 content refused" : null;
 
+/** The last one has a fault: the built-in one holds. */
+const TEMPLATES = `# texts of notices
+failure_template = <<EOF
+Charset: iso-8859-1
+From: Postman (of this house) <postman>
+Subject: It failed
+Postmaster-Subject: It failed, and you should know
+
+F\xfcr $myhostname: $$ \${relayhost?{relay}:{none}} $maximal_queue_lifetime_hours
+  indented
+EOF
+delay_template = <<END
+From: late
+Subject: It is late
+Postmaster-Subject: It is late, and you should know
+
+After $delay_warning_time_seconds s; $maximal_queue_lifetime_days d.
+END
+success_template = <<EOF
+Postmaster-Subject: no such thing
+
+text
+EOF
+`;
+const TEMPLATE_FILE = `${tmpdir()}/bounce-templates-${process.pid}.cf`;
+
 interface Case extends Mail {
   readonly what: string;
   /** How many notices come of it. */
@@ -39,7 +73,8 @@ interface Case extends Mail {
 const SETTINGS: readonly { readonly name: string; readonly main: string; readonly cases: readonly Case[] }[] = [
   {
     name: "defaults",
-    main: "delay_warning_time = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\n",
+    main: "delay_warning_time = 1s\nminimal_backoff_time = 1s\nmaximal_backoff_time = 1s\nqueue_run_delay = 1s\n" +
+      "confirm_delay_cleared = yes\n",
     cases: [
       { what: "one recipient", sender: "s1@orig.example", recipients: ["bad@d.example"], content: CONTENT, notices: 1 },
       {
@@ -87,6 +122,82 @@ const SETTINGS: readonly { readonly name: string; readonly main: string; readonl
         notices: 1,
       },
       { what: "a delay", sender: "s6@orig.example", recipients: ["later@d.example"], content: CONTENT, notices: 1 },
+      {
+        what: "a delay that is over",
+        sender: "s8@orig.example",
+        recipients: ["thrice1@d.example NOTIFY=DELAY", "thrice2@d.example NOTIFY=FAILURE", "thrice3@d.example"],
+        content: CONTENT,
+        notices: 2,
+      },
+    ],
+  },
+  {
+    name: "aliases, deliveries that are told of",
+    main: `virtual_alias_maps = inline:{ {one@v.example = a@d.example} {two@v.example = a@d.example, b@d.example}
+ {mix@v.example = bad@d.example, b@d.example} {nest@v.example = two@v.example, c@d.example} }
+virtual_alias_domains = v.example
+recipient_canonical_maps = inline:{ {can@d.example = one@v.example} }
+transport_maps = inline:{ {discard.example = discard:} }
+enable_threaded_bounces = yes
+`,
+    cases: [
+      {
+        what: "an alias",
+        sender: "u1@orig.example",
+        options: "ENVID=env",
+        recipients: ["one@v.example NOTIFY=SUCCESS ORCPT=rfc822;orig@y.example"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "a list, its failures, and one beside it",
+        sender: "u2@orig.example",
+        recipients: ["mix@v.example NOTIFY=SUCCESS,FAILURE", "c@d.example NOTIFY=SUCCESS"],
+        content: CONTENT,
+        notices: 2,
+      },
+      {
+        what: "a list in a list",
+        sender: "u3@orig.example",
+        recipients: ["nest@v.example NOTIFY=SUCCESS", "can@d.example NOTIFY=SUCCESS"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "mail that is dropped",
+        sender: "u4@orig.example",
+        recipients: ["x@discard.example NOTIFY=SUCCESS"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "a message in a thread",
+        sender: "u5@orig.example",
+        recipients: ["bad@d.example"],
+        content: `References: <r1@x>\r\n\t<r2@x>\r\n${CONTENT}`,
+        notices: 1,
+      },
+    ],
+  },
+  {
+    name: "templates of a file",
+    main: `bounce_template_file = ${TEMPLATE_FILE}
+notify_classes = bounce, delay
+delay_warning_time = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+queue_run_delay = 1s
+`,
+    cases: [
+      { what: "a failure", sender: "v1@orig.example", recipients: ["bad@d.example"], content: CONTENT, notices: 2 },
+      { what: "a delay", sender: "v2@orig.example", recipients: ["later@d.example"], content: CONTENT, notices: 2 },
+      {
+        what: "a success, by the built-in text",
+        sender: "v3@orig.example",
+        recipients: ["good@d.example NOTIFY=SUCCESS"],
+        content: CONTENT,
+        notices: 1,
+      },
     ],
   },
   {
@@ -171,7 +282,12 @@ describe("notices beside Debian's Postfix", { skip: !debianPostfix }, () => {
       let theirs: DebianPostfix;
       let ours: Running;
       before(async () => {
-        for (let at = 0; at < 2; at++) sinks.push(await Sink.start({ answer, dot, keywords: ["8BITMIME", "SIZE 0"] }));
+        writeFileSync(TEMPLATE_FILE, TEMPLATES, "latin1");
+        for (let at = 0; at < 2; at++) {
+          const seen = new Map<string, number>();
+          const keywords = ["8BITMIME", "SIZE 0"];
+          sinks.push(await Sink.start({ answer: (line) => answer(line, seen), dot, keywords }));
+        }
         const settings = (port: number): string =>
           `${main}relayhost = [127.0.0.1]:${port}\nsmtpd_relay_restrictions = permit_mynetworks, reject\n`;
         theirs = await startDebianPostfix(settings(sinks[0]!.port));
@@ -181,6 +297,7 @@ describe("notices beside Debian's Postfix", { skip: !debianPostfix }, () => {
         theirs.stop();
         await ours.remove();
         for (const sink of sinks) await sink.close();
+        rmSync(TEMPLATE_FILE);
       });
 
       for (const { what, notices: expected, ...mail } of cases) {

@@ -139,3 +139,21 @@ describe("a content filter", () => {
       assert.equal(await made(main).resolve(address, filter), expected));
   }
 });
+
+describe("mail for double_bounce_sender", () => {
+  const { resolve } = made("double_bounce_sender = twice\n");
+  const dropped = "discard undeliverable postmaster notification discarded";
+  for (
+    const [address, expected] of [
+      ["twice@home.example", `${dropped} twice@home.example`],
+      ["Twice@mx.example.com", `${dropped} Twice@mx.example.com`],
+      ["twice+x@home.example", "local mx.example.com twice+x@home.example"],
+      ["twice@far.example", "smtp far.example twice@far.example"],
+      ["double-bounce@home.example", "local mx.example.com double-bounce@home.example"],
+    ] as const
+  ) {
+    test(`${address} goes by ${expected.split(" ")[0]}`, async () => {
+      assert.equal(await resolve(address), expected);
+    });
+  }
+});

@@ -91,6 +91,11 @@ export class Connection extends SMTPConnection {
     return this.#mode === "command" && !this.#busy;
   }
 
+  /** Input that was read before the connection was handed over. */
+  begin(input: Uint8Array): void {
+    this.#arrived(asBuffer(input));
+  }
+
   #arrived(chunk: Buffer): void {
     if (this.#mode === "closed") return;
     if (this.#busy || this.#at < this.#input.length) {

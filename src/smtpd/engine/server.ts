@@ -33,11 +33,13 @@ export class Engine {
     return this.#server.connections.size;
   }
 
-  connect(socket: Socket, dialogue: Dialogue): void {
+  /** `input`: what was read from the socket already. */
+  connect(socket: Socket, dialogue: Dialogue, input?: Uint8Array): void {
     const id = String(++this.#sessions);
     const connection = new Connection(this.#server, socket, id, dialogue, this.#options, this.#clock);
     this.#server.connections.add(connection);
     connection.init();
+    if (input !== undefined && input.length > 0) connection.begin(input);
   }
 
   /** Sends the text to sessions and closes them; with `idleOnly` those in the middle of a message stay. */

@@ -1,0 +1,249 @@
+/**
+ * Deliveries: starts what schedule.ts lets start, hands it to the agents, and takes their results. What is dead, or
+ * in defer_transports, has its mail put off without a try. An agent that throws has its delivery deferred.
+ */
+
+import type { DeliveryAgent, Follower } from "../agent.ts";
+import type { Config } from "../config/config.ts";
+import { messageOf } from "../errors.ts";
+import type { Log, Logger } from "../log.ts";
+import type { Waiting } from "../queue/store.ts";
+import type { Clock, Millis, Timer } from "../runtime.ts";
+import type { DeliveryResult } from "../status.ts";
+import type { ActiveMessage, Work } from "./active.ts";
+import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
+import { type Destination, type Group, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
+import type { TransportRules } from "./schedule.ts";
+import type { Settling } from "./settle.ts";
+
+/** A master.cf service that delivers. */
+export interface AgentService {
+  readonly rules: TransportRules;
+  readonly agent: DeliveryAgent;
+  /** Its name in the log: "smtp", "local". */
+  readonly logName: string;
+}
+
+export interface DispatchServices {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly agents: ReadonlyMap<string, AgentService>;
+  readonly work: Work;
+  readonly settling: Settling;
+}
+
+/** Why mail is put off without a delivery. */
+export interface Why {
+  readonly status: string;
+  readonly why: string;
+}
+
+/** Names of transports that do not exist, remembered so that each is reported once in a while. */
+const MISSING_LIMIT = 1000;
+
+export class Dispatch {
+  readonly #services: DispatchServices;
+  readonly #logger: Logger;
+  readonly #transports = new Map<string, TransportQueue>();
+  /** Those that have rate delays. */
+  readonly #paced: readonly TransportQueue[];
+  readonly #deferTransports: ReadonlySet<string>;
+  readonly #missing = new Map<string, Millis>();
+  readonly #stop = new AbortController();
+  #timer: Timer | null = null;
+  #pumping = false;
+  #stopping = false;
+  #slot = 0;
+
+  constructor(services: DispatchServices) {
+    this.#services = services;
+    this.#logger = services.log.service("qmgr");
+    for (const [name, { rules }] of services.agents) this.#transports.set(name, new TransportQueue(rules));
+    this.#paced = [...this.#transports.values()].filter(({ rules }) => rules.pause > 0 || rules.window.pause > 0);
+    this.#deferTransports = new Set(services.config.defer_transports);
+  }
+
+  /** Has transports whose mail waits until somebody asks for it. */
+  get holdsBack(): boolean {
+    return this.#deferTransports.size > 0;
+  }
+
+  /** The transport of that name; null, with the warning due for it, when there is none. */
+  transport(name: string): TransportQueue | null {
+    const known = this.#transports.get(name);
+    if (known !== undefined) return known;
+    const now = this.#services.clock.now();
+    if (now >= (this.#missing.get(name) ?? 0)) {
+      this.#logger.warn(`connect to transport private/${name}: No such file or directory`);
+      if (this.#missing.size >= MISSING_LIMIT) this.#missing.clear();
+      this.#missing.set(name, now + this.#services.config.transport_retry_time);
+    }
+    return null;
+  }
+
+  /** A message's recipients for one destination become jobs, or are put off. */
+  enqueue(message: ActiveMessage, { destination, waiting, addresses }: Group): void {
+    const { transport } = destination;
+    const now = this.#services.clock.now();
+    if (message.urged) transport.wake(now, destination);
+    else if (this.#deferTransports.has(transport.name)) {
+      return this.putOff(message, waiting, { status: "4.3.2", why: "deferred transport" });
+    }
+    const dead = transport.dead(now) ?? destination.window.deadReason(now);
+    if (dead !== null) return this.putOff(message, waiting, dead);
+    const limit = transport.recipientLimit > 0 ? transport.recipientLimit : waiting.length;
+    const jobs: Job[] = [];
+    for (let at = 0; at < waiting.length; at += limit) {
+      const part = { waiting: waiting.slice(at, at + limit), addresses: addresses.slice(at, at + limit) };
+      jobs.push({ message, destination, ...part });
+    }
+    message.pending += jobs.length;
+    transport.add(jobs, now);
+  }
+
+  /** Recipients that are put off without a delivery: what Postfix has its retry service do. */
+  putOff(message: ActiveMessage, waiting: readonly Waiting[], why: Why): void {
+    const result = suspendedResult(why.status, why.why);
+    const now = this.#services.clock.now();
+    const logger = this.#services.log.service("error", this.#nextSlot());
+    const { arrived, probe } = message.entry.envelope;
+    const times = { arrived, activeAt: message.activeAt, startedAt: now, now };
+    for (const one of waiting) {
+      logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe));
+      message.failed(one, result);
+    }
+  }
+
+  /** Forgives what is dead. */
+  wake(): void {
+    this.#missing.clear();
+    for (const transport of this.#transports.values()) transport.wake(this.#services.clock.now());
+  }
+
+  /** Starts whatever may start; transports take turns. */
+  pump(): void {
+    if (this.#pumping || this.#stopping) return;
+    this.#pumping = true;
+    const { clock } = this.#services;
+    for (let started = true; started;) {
+      started = false;
+      for (const transport of this.#transports.values()) {
+        const job = transport.next(clock.now());
+        if (job === null) continue;
+        started = true;
+        this.#deliver(job);
+      }
+    }
+    this.#pumping = false;
+    if (this.#paced.length > 0) this.#watchPauses();
+  }
+
+  /** No delivery starts any more; abort() calls off those under way. */
+  stop(): void {
+    this.#stopping = true;
+    this.#timer?.cancel();
+  }
+
+  abort(): void {
+    this.#stop.abort();
+  }
+
+  #watchPauses(): void {
+    const { clock } = this.#services;
+    const starts = this.#paced.map((transport) => transport.nextStart()).filter((at) => at !== null);
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (starts.length === 0) return;
+    const wait = Math.max(1, Math.min(...starts) - clock.now());
+    this.#timer = clock.after(wait, () => this.pump());
+  }
+
+  #deliver(job: Job): void {
+    const service = this.#serviceOf(job);
+    const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
+    this.#await(job, results);
+  }
+
+  #serviceOf({ destination }: Job): AgentService {
+    return this.#services.agents.get(destination.transport.name) as AgentService;
+  }
+
+  #await(job: Job, results: Promise<readonly DeliveryResult[]>): void {
+    const service = this.#serviceOf(job);
+    const startedAt = this.#services.clock.now();
+    this.#services.work.begin();
+    results.then(
+      (given) => this.#delivered(job, service, given, startedAt),
+      (caught: unknown) => {
+        this.#logger.error(`${job.message.entry.id}: ${service.logName}: ${messageOf(caught)}`);
+        const result = suspendedResult("4.3.0", `internal error: ${messageOf(caught)}`);
+        this.#delivered(job, service, job.waiting.map(() => result), startedAt);
+      },
+    );
+  }
+
+  #follower(destination: Destination): Follower | null {
+    const { transport } = destination;
+    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.now());
+    if (job === null) return null;
+    return {
+      request: requestOf(job),
+      begin: (results) => {
+        transport.handOn(destination);
+        this.#await(job, results);
+      },
+      giveBack: () => this.#takeBack(job),
+    };
+  }
+
+  /** Nothing else may happen that would start it: the delivery before it can be over by now, its destination dead. */
+  #takeBack(job: Job): void {
+    const dead = job.destination.transport.giveBack(job, this.#services.clock.now());
+    if (dead !== null) this.#putOffAll({ dead, jobs: [job] });
+    this.pump();
+  }
+
+  #delivered(job: Job, service: AgentService, results: readonly DeliveryResult[], startedAt: Millis): void {
+    const { message, destination, waiting } = job;
+    const { clock, log, config, settling, work } = this.#services;
+    const now = clock.now();
+    const suspended = destination.transport.ended(destination, results, now);
+    const logger = log.service(service.logName, this.#nextSlot());
+    const done: number[] = [];
+    const times = { arrived: message.entry.envelope.arrived, activeAt: message.activeAt, startedAt, now };
+    const { probe } = message.entry.envelope;
+    waiting.forEach((one, at) => {
+      const given = results[at] ?? suspendedResult("4.3.0", "delivery agent gave no result");
+      const softened = config.soft_bounce && given.outcome === "bounced" && probe === undefined;
+      const result = softened ? softenedResult(given) : given;
+      logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe, softened));
+      if (result.outcome !== "sent" || probe !== undefined) return message.failed(one, result);
+      done.push(one.index);
+      if (tellsOfDelivery(one.recipient, result, message.entry.warned && config.confirm_delay_cleared)) {
+        message.succeeded.push({ waiting: one, result });
+      }
+    });
+    if (suspended !== null) this.#putOffAll(suspended);
+    settling.note(message, done);
+    this.pump();
+    work.end();
+  }
+
+  /** All further mail for what is dead is deferred without a try. */
+  #putOffAll({ dead, jobs }: PutOff): void {
+    for (const { message, waiting } of jobs) {
+      this.putOff(message, waiting, dead);
+      this.#services.settling.ended(message);
+    }
+  }
+
+  #nextSlot(): number {
+    return ++this.#slot % 100_000 + 1;
+  }
+}
+
+/** What soft_bounce makes of a result. */
+function softenedResult(result: DeliveryResult): DeliveryResult {
+  return { ...result, outcome: "deferred", status: result.status.replace(/^5/, "4") };
+}

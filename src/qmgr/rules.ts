@@ -1,0 +1,56 @@
+/**
+ * What main.cf says about one transport's deliveries, read once: `smtp_destination_concurrency_limit`, or where that is
+ * not set `default_destination_concurrency_limit`, and so on for every service of master.cf. A feedback that cannot be
+ * used is reported and counts as 1, as in Postfix.
+ */
+
+import type { Config } from "../config/config.ts";
+import type { Logger } from "../log.ts";
+import { type Feedback, feedbackAt, general, parseFeedback } from "./feedback.ts";
+import type { TransportRules } from "./schedule.ts";
+
+type Direction = "positive" | "negative";
+
+const TYPES: Readonly<Record<Feedback["per"], number>> = { one: 0, concurrency: 1, sqrt_concurrency: 2 };
+
+/** `logger` is qmgr's. */
+export function transportRules(name: string, processLimit: number, config: Config, logger: Logger): TransportRules {
+  const introduction: string[] = [];
+  const initial = config.forTransport(name, "initial_destination_concurrency");
+  const feedback = (direction: Direction): Feedback => {
+    const text = config.forTransport(name, `destination_concurrency_${direction}_feedback`);
+    const common = `default_destination_concurrency_${direction}_feedback` as const;
+    const origin = text === config[common] ? common : `${name}_destination_concurrency_${direction}_feedback`;
+    const parsed = parseFeedback(text);
+    if (parsed === null) logger.warn(`${origin}: ignoring malformed or unreasonable feedback: ${text}`);
+    const found = parsed ?? { amount: 1, per: "one" } as const;
+    const value = `feedback type ${TYPES[found.per]} value at ${initial}: ${general(feedbackAt(found, initial))}`;
+    introduction.push(`${name}: ${origin} ${value}`);
+    return found;
+  };
+  return {
+    name,
+    processLimit,
+    introduction,
+    recipientLimit: config.forTransport(name, "destination_recipient_limit"),
+    retryTime: config.transport_retry_time,
+    pause: config.forTransport(name, "transport_rate_delay"),
+    destinationLimit: 2 * config.qmgr_message_recipient_limit,
+    window: {
+      initial,
+      limit: config.forTransport(name, "destination_concurrency_limit"),
+      positive: feedback("positive"),
+      negative: feedback("negative"),
+      failedCohortLimit: config.forTransport(name, "destination_concurrency_failed_cohort_limit"),
+      rest: config.minimal_backoff_time,
+      pause: config.forTransport(name, "destination_rate_delay"),
+      debug: config.destination_concurrency_feedback_debug ? (text): void => void logger.info(text) : null,
+    },
+    slots: {
+      cost: config.forTransport(name, "delivery_slot_cost"),
+      loan: config.forTransport(name, "delivery_slot_loan"),
+      discount: config.forTransport(name, "delivery_slot_discount"),
+      minimum: config.forTransport(name, "minimum_delivery_slots"),
+    },
+  };
+}

@@ -1,0 +1,113 @@
+/**
+ * The end of a message's attempt: results are noted as they come; when the last delivery has ended, notices are made
+ * durable, then their recipients leave the queue and the rest waits (deferred), or the message is removed. Storage
+ * that fails makes the message wait; nothing here throws.
+ */
+
+import type { Config } from "../config/config.ts";
+import { messageOf } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import type { Notices } from "../notices.ts";
+import type { QueueStore } from "../queue/store.ts";
+import type { Clock } from "../runtime.ts";
+import type { ActiveMessage, FailedNow, Work } from "./active.ts";
+import { dueAgain, isExpired, isLate } from "./backoff.ts";
+
+export interface SettlingServices {
+  readonly config: Config;
+  readonly store: QueueStore;
+  readonly clock: Clock;
+  readonly notices: Notices;
+  readonly logger: Logger;
+  readonly work: Work;
+  /** The message is no longer active. */
+  readonly left: (message: ActiveMessage) => void;
+}
+
+export class Settling {
+  readonly #services: SettlingServices;
+
+  constructor(services: SettlingServices) {
+    this.#services = services;
+  }
+
+  /** A delivery has ended, with these recipients done. */
+  note(message: ActiveMessage, done: readonly number[]): void {
+    const last = message.pending === 1 && message.bounced.length === 0 && message.deferred.length === 0;
+    if (last && message.succeeded.length === 0) return this.#finishDelivered(message, done);
+    // Recipients of a success notice stay until the notice is durable.
+    const told = new Set(message.succeeded.map(({ waiting }) => waiting.index));
+    const leaving = done.filter((index) => !told.has(index));
+    if (leaving.length === 0) return this.ended(message);
+    const { store, logger, work } = this.#services;
+    work.begin();
+    store.mark(message.entry.id, { done: leaving, deferred: [] }, "lazy").catch((caught: unknown) =>
+      // The index knows; what is written next for this message says it again.
+      logger.warn(`${message.entry.id}: queue storage: ${messageOf(caught)}`)
+    ).finally(() => {
+      this.ended(message);
+      work.end();
+    });
+  }
+
+  /** One of its jobs is over. */
+  ended(message: ActiveMessage): void {
+    if (--message.pending > 0) return;
+    const { work, left } = this.#services;
+    work.begin();
+    this.#settle(message).catch((caught: unknown) => this.#storageFailed(message, caught)).finally(() => {
+      left(message);
+      work.end();
+    });
+  }
+
+  /** The usual end, without a detour: everything went out. */
+  #finishDelivered(message: ActiveMessage, done: readonly number[]): void {
+    const { store, logger, left } = this.#services;
+    store.mark(message.entry.id, { done, deferred: [] }, "lazy").catch((caught: unknown) =>
+      logger.warn(`${message.entry.id}: ${messageOf(caught)}`)
+    );
+    logger.info(`${message.entry.id}: removed`);
+    left(message);
+  }
+
+  /** All deliveries of the message are over: notices first, then its recipients leave, the rest waits. */
+  async #settle(message: ActiveMessage): Promise<void> {
+    const { store, notices, config, clock, logger } = this.#services;
+    const { entry } = message;
+    const { id, envelope } = entry;
+    const now = clock.now();
+    const expired = message.deferred.length > 0 && isExpired(envelope.sender, envelope.arrived, now, config);
+    if (expired) logger.info(`${id}: from=<${envelope.sender}>, status=expired, returned to sender`);
+    const failed = expired ? [...message.bounced, ...message.deferred] : message.bounced;
+    const deferred = expired ? [] : message.deferred;
+    if (failed.length > 0) await notices.undeliverable(entry, failed);
+    if (message.succeeded.length > 0) await notices.delivered(entry, message.succeeded);
+    const late = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
+    if (late) await notices.delayed(entry, deferred);
+    const done = [...failed, ...message.succeeded].map(({ waiting }) => waiting.index);
+    const reasons = deferred.filter(isNews).map(({ waiting, result }) => ({
+      index: waiting.index,
+      reason: result.reason,
+      status: result.status,
+    }));
+    if (done.length > 0 || reasons.length > 0) await store.mark(id, { done, deferred: reasons }, "lazy");
+    if (late) await store.warned(id);
+    if (deferred.length > 0) await store.defer(id, dueAgain(envelope.arrived, now, config));
+    else logger.info(`${id}: removed`);
+  }
+
+  #storageFailed(message: ActiveMessage, caught: unknown): void {
+    const { store, clock, config, logger } = this.#services;
+    const { id } = message.entry;
+    logger.warn(`${id}: queue storage: ${messageOf(caught)}: tried again later`);
+    store.defer(id, clock.now() + config.minimal_backoff_time).catch((again: unknown) =>
+      logger.error(`${id}: queue storage: ${messageOf(again)}`)
+    );
+  }
+}
+
+/** The queue does not say the same already. */
+function isNews({ waiting, result }: FailedNow): boolean {
+  return waiting.reason !== result.reason || waiting.status !== result.status;
+}

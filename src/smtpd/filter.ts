@@ -1,0 +1,188 @@
+/**
+ * smtpd_proxy_filter (SMTPD_PROXY_README): the message goes to a filter that speaks SMTP instead of into the queue, and
+ * the client hears what the filter says. The filter is called at the first recipient that policy takes; with
+ * `speed_adjust` only when all of the message is there, which waits in memory.
+ *   none --recipient--> open (EHLO, XFORWARD, MAIL) --RCPT, DATA, content--> dot --reply--> over
+ *   a filter that refuses the opening is called again for the next recipient; one that breaks later is not
+ */
+
+import type { Config } from "../config/config.ts";
+import { latin1Encode } from "../latin1.ts";
+import { REPLY, type Reply } from "../reply.ts";
+import { allAttributes, announcedNames, type XforwardValues } from "../xforward.ts";
+import { FilterConnection, type FilterOptions, type FilterReply, replyOf } from "./filter-connection.ts";
+import type { MessageSink } from "./host.ts";
+
+/** What a session tells about a message for the filter. */
+export interface FilterFacts {
+  /** MAIL as the client sent it. */
+  readonly mail: string;
+  readonly values: XforwardValues;
+  /** The filter has taken the sender. */
+  readonly opened: () => void;
+}
+
+export interface FilterSettings extends FilterOptions {
+  readonly config: Pick<Config, "smtpd_proxy_ehlo">;
+  /** smtpd_proxy_options = speed_adjust */
+  readonly late: boolean;
+}
+
+const DOT: Uint8Array = latin1Encode(".\r\n");
+
+export class FilteredMessage implements MessageSink {
+  readonly id = "NOQUEUE";
+  readonly filter: NonNullable<MessageSink["filter"]>;
+  readonly #settings: FilterSettings;
+  readonly #facts: FilterFacts;
+  #connection: FilterConnection | null = null;
+  #size = 0;
+  /** RCPT commands and content that wait for the end (speed_adjust). */
+  readonly #recipients: string[] = [];
+  readonly #pieces: Uint8Array[] = [];
+  #inContent = false;
+  readonly #dots = new DotStuffing();
+
+  constructor(settings: FilterSettings, facts: FilterFacts) {
+    this.#settings = settings;
+    this.#facts = facts;
+    if (settings.late) facts.opened();
+    this.filter = {
+      recipient: (line) => this.#recipient(line),
+      startData: () => settings.late ? Promise.resolve(null) : this.#startData(),
+    };
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  begin(_origin: unknown, trace: string): void {
+    void this.data(latin1Encode(trace));
+  }
+
+  data(piece: Uint8Array): Promise<void> | null {
+    this.#size += piece.length;
+    if (this.#settings.late) {
+      this.#pieces.push(piece);
+      return null;
+    }
+    return this.#send(piece);
+  }
+
+  async finish(): Promise<{ readonly answered: Reply }> {
+    const refused = this.#settings.late ? await this.#replay() : null;
+    if (refused !== null) return { answered: refused };
+    void this.#send(DOT, true);
+    const reply = await this.#connection?.ask("") ?? null;
+    this.#inContent = false;
+    await this.abort();
+    return { answered: replyOf(reply) };
+  }
+
+  /** Ends the connection; a message without its dot is none. */
+  abort(): Promise<void> {
+    if (this.#inContent) this.#connection?.destroy();
+    else this.#connection?.quit();
+    return Promise.resolve();
+  }
+
+  async #recipient(line: string): Promise<Reply | null> {
+    if (this.#settings.late) {
+      this.#recipients.push(line);
+      return null;
+    }
+    if (this.#connection === null) {
+      const refused = await this.#open();
+      if (refused !== null) return refused;
+      this.#facts.opened();
+    }
+    return await this.#ask(line);
+  }
+
+  async #startData(): Promise<Reply | null> {
+    const refused = await this.#ask("DATA", "3");
+    this.#inContent = refused === null;
+    return refused;
+  }
+
+  /** speed_adjust: all that the client said, in one go. */
+  async #replay(): Promise<Reply | null> {
+    let refused = await this.#open();
+    for (const line of this.#recipients) refused ??= await this.#ask(line);
+    refused ??= await this.#startData();
+    for (const piece of refused === null ? this.#pieces : []) await this.#send(piece);
+    if (refused !== null) await this.abort();
+    return refused;
+  }
+
+  /** EHLO, XFORWARD and MAIL; null when the filter took all of them. */
+  async #open(): Promise<Reply | null> {
+    const connection = await FilterConnection.to(this.#settings);
+    if (connection === null) return REPLY.queueWriteError;
+    this.#connection = connection;
+    const refused = await this.#greet() ?? await this.#ask(this.#facts.mail);
+    if (refused === null) return null;
+    connection.quit();
+    this.#connection = null;
+    return refused;
+  }
+
+  /** What the filter says before it knows the sender is not for the client. */
+  async #greet(): Promise<Reply | null> {
+    if (await this.#ask("") !== null) return REPLY.queueWriteError;
+    const hello = `EHLO ${this.#settings.config.smtpd_proxy_ehlo}`;
+    const reply = await this.#connection!.ask(hello);
+    if (this.#refusal(hello, reply, "2") !== null) return REPLY.queueWriteError;
+    const line = reply!.slice(1).find((one) => /^\d{3}[- ]XFORWARD(?: |$)/i.test(one));
+    if (line === undefined) return null;
+    for (
+      const command of allAttributes(this.#facts.values, announcedNames(line.slice(4).trim().split(/\s+/).slice(1)))
+    ) {
+      if (await this.#ask(command) !== null) return REPLY.queueWriteError;
+    }
+    return null;
+  }
+
+  async #ask(command: string, wanted = "2"): Promise<Reply | null> {
+    return this.#refusal(command, await this.#connection!.ask(command), wanted);
+  }
+
+  #refusal(command: string, reply: FilterReply | null, wanted: string): Reply | null {
+    if (reply?.[0]?.startsWith(wanted) === true) return null;
+    const { logger, name } = this.#settings;
+    const said = command === "" ? "connection request" : command;
+    if (reply !== null) logger.warn(`proxy ${name} rejected "${said}": "${reply.join("??")}"`);
+    return replyOf(reply);
+  }
+
+  #send(piece: Uint8Array, last = false): Promise<void> | null {
+    const connection = this.#connection;
+    if (connection === null || !this.#inContent) return null;
+    let wait: Promise<void> | null = null;
+    for (const part of last ? [piece] : this.#dots.parts(piece)) wait = connection.write(part) ?? wait;
+    return wait;
+  }
+}
+
+const LF = 10;
+const DOT_BYTE = 46;
+const ONE_DOT: Uint8Array = Uint8Array.of(DOT_BYTE);
+
+/** Doubles the dot at the start of a line (RFC 5321 §4.5.2), by reference. */
+export class DotStuffing {
+  #lineStart = true;
+
+  *parts(piece: Uint8Array): Generator<Uint8Array> {
+    let from = 0;
+    for (let at = 0; at < piece.length; at = piece.indexOf(LF, at) + 1 || piece.length) {
+      if (piece[at] === DOT_BYTE && (at > 0 || this.#lineStart)) {
+        if (at > from) yield piece.subarray(from, at);
+        yield ONE_DOT;
+        from = at;
+      }
+    }
+    if (piece.length > 0) this.#lineStart = piece[piece.length - 1] === LF;
+    if (from < piece.length) yield piece.subarray(from);
+  }
+}
