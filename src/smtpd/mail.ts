@@ -17,14 +17,11 @@ import type { MessageSink, SessionHost } from "./host.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
 import { after, circumstances, type SessionFacts, type Verdict } from "./facts.ts";
 import { PolicyMemory } from "./judging.ts";
-import { OpenMail, unicodeOf } from "./open-mail.ts";
+import { FILTERED, OpenMail, unicodeOf } from "./open-mail.ts";
 import { receivedHeader } from "./received.ts";
 import { xforwardValues } from "../xforward.ts";
 import { clientText, type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
 import { isRefusal, parseBdat, parseMail, parseRcpt } from "./transaction.ts";
-
-/** The queue id of what goes to a filter. */
-const FILTERED = "NOQUEUE";
 
 /** Tells the messages of this process apart, for policy services. */
 let instances = 0;

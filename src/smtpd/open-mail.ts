@@ -10,6 +10,9 @@ import type { Millis } from "../runtime.ts";
 import type { MessageSink } from "./host.ts";
 import type { MailCommand, RcptCommand } from "./transaction.ts";
 
+/** The queue id of what goes to a filter. */
+export const FILTERED = "NOQUEUE";
+
 export class OpenMail {
   readonly command: MailCommand;
   readonly arrived: Millis;
