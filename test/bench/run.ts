@@ -2,6 +2,7 @@
  * npm run bench: Postrider on Bun and Node against Debian's Postfix, interleaved in one run; prints medians and ratios.
  * Root, Debian's postfix, gcc and make. Options are passed on to test/bench/mta/bench.mjs, for example
  *   npm run bench -- --reps 3 --secs 2 --sessions 10
+ *   npm run bench -- --work reject --modes new      a connection and a refused RCPT each
  */
 
 import { spawnSync } from "node:child_process";
@@ -46,7 +47,7 @@ function middle(work: string, sessions: number, peer: string, field: "per_s" | "
 
 console.log("| work | sessions | who | messages/s | x Postfix | CPU s per 1000 | Postfix / it |");
 console.log("| --- | --- | --- | --- | --- | --- | --- |");
-for (const work of ["relay", "accept"]) {
+for (const work of ["relay", "accept", "reject"]) {
   for (const sessions of [...new Set(rows.filter((row) => row.work === work).map((row) => row.s as number))]) {
     const base = middle(work, sessions, "postfix", "per_s");
     const cpu = middle(work, sessions, "postfix", "cpu_per_k");

@@ -1,0 +1,339 @@
+/**
+ * A simulated world: the real queue manager over the real store, under a clock that jumps from one event to the next.
+ * The network is a model: hosts that are up, slow or dead by the time of day, in the place of the smtp agent. What
+ * happens depends on the seed alone. While it runs the world holds the rules of test/sim/README.md against every
+ * delivery, and gathers what breaks them.
+ */
+
+import type { DeliveryAgent, DeliveryRequest } from "../../src/agent.ts";
+import { type Config, loadConfig } from "../../src/config/config.ts";
+import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
+import { latin1Encode } from "../../src/latin1.ts";
+import { Log } from "../../src/log.ts";
+import { Qmgr } from "../../src/qmgr/qmgr.ts";
+import { transportRules } from "../../src/qmgr/rules.ts";
+import { openQueue } from "../../src/queue/open.ts";
+import type { QueueStore } from "../../src/queue/store.ts";
+import type { Clock, Millis, Runtime, Timer } from "../../src/runtime.ts";
+import type { DeliveryResult } from "../../src/status.ts";
+import { configured } from "../config/fake-runtime.ts";
+import { Seeded, SimulatedDisk, simulatedRuntime } from "../queue/simulated-disk.ts";
+
+const START: Millis = 1_800_000_000_000;
+
+interface Event {
+  readonly at: Millis;
+  readonly order: number;
+  action: (() => void) | null;
+}
+
+/** Events in the order of their times, and of their making. */
+export class VirtualClock implements Clock {
+  #time: Millis = 0;
+  #order = 0;
+  #soon = 0;
+  readonly #heap: Event[] = [];
+  /** What somebody sets the wall clock forward by (backward: less than 0). */
+  jump: Millis = 0;
+
+  now = (): Millis => START + this.#time + this.jump;
+  monotonic = (): Millis => this.#time;
+  zoneMinutes = (): number => 0;
+  zoneName = (): string => "UTC";
+  soon = (action: () => void): void => {
+    this.#soon++;
+    setImmediate(() => {
+      this.#soon--;
+      action();
+    });
+  };
+  after = (delay: Millis, action: () => void): Timer => {
+    const event: Event = { at: this.#time + Math.max(0, delay), order: this.#order++, action };
+    this.#push(event);
+    return { cancel: () => void (event.action = null) };
+  };
+
+  /** Lets everything happen until that time; `busy`: whether work outside the clock is under way. */
+  async run(until: Millis, busy: () => boolean = () => false): Promise<void> {
+    for (;;) {
+      do await new Promise((resolve) => setImmediate(resolve)); while (this.#soon > 0 || busy());
+      const [next] = this.#heap;
+      if (next === undefined || next.at > until) break;
+      this.#time = Math.max(this.#time, next.at);
+      while (this.#heap[0] !== undefined && this.#heap[0].at <= this.#time) this.#pop().action?.();
+    }
+    this.#time = Math.max(this.#time, until);
+  }
+
+  #before(one: Event, other: Event): boolean {
+    return one.at < other.at || (one.at === other.at && one.order < other.order);
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!this.#before(event, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): Event {
+    const heap = this.#heap;
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
+      if (!this.#before(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+export interface Host {
+  /** How long a delivery takes; `chance`: in [0, 1), the same for a message in every run. */
+  readonly latency: (chance: number) => Millis;
+  /** Whether it answers at that time of the world. */
+  readonly up: (at: Millis) => boolean;
+}
+
+export const LIVE: Host = { latency: (chance) => 50 + Math.floor(chance * 100), up: () => true };
+export const DEAD: Host = { latency: () => 30_000, up: () => false };
+
+interface Site {
+  busy: number;
+  /** Not to be asked before this time. */
+  deadUntil: Millis;
+  /** Failures in a row since it was left alone, and when the first of them came. */
+  failures: number;
+  firstFailure: Millis;
+}
+
+/** What outlives a crash: hosts, what they got, and what was acknowledged. */
+export class Outside {
+  readonly random: Seeded;
+  readonly hosts: (name: string) => Host;
+  /** Message number -> when it was acknowledged. */
+  readonly acknowledged = new Map<number, Millis>();
+  /** Message number -> when it arrived, each time. */
+  readonly arrived = new Map<number, Millis[]>();
+  readonly broken: string[] = [];
+  attemptsOnDead = 0;
+
+  constructor(random: Seeded, hosts: (name: string) => Host) {
+    this.random = random;
+    this.hosts = hosts;
+  }
+
+  breaks(rule: string): void {
+    if (this.broken.length < 20) this.broken.push(rule);
+  }
+
+  get lost(): number[] {
+    return [...this.acknowledged.keys()].filter((number) => !this.arrived.has(number));
+  }
+
+  /** Mean time from acknowledgement to arrival of those messages. */
+  latency(chosen: (number: number) => boolean): Millis {
+    let [sum, count] = [0, 0];
+    for (const [number, [first]] of this.arrived) {
+      if (!chosen(number)) continue;
+      sum += first! - this.acknowledged.get(number)!;
+      count++;
+    }
+    return count === 0 ? NaN : sum / count;
+  }
+}
+
+export interface WorldOptions {
+  readonly outside: Outside;
+  readonly runtime: Runtime;
+  readonly clock: VirtualClock;
+  readonly disk?: SimulatedDisk;
+  readonly main?: string;
+}
+
+export class World {
+  readonly clock: VirtualClock;
+  readonly outside: Outside;
+  readonly store: QueueStore;
+  readonly qmgr: Qmgr;
+  readonly #config: Config;
+  readonly #disk: SimulatedDisk | null;
+  readonly #sites = new Map<string, Site>();
+  readonly #limit: number;
+  #gone = false;
+
+  private constructor({ outside, clock, disk, main = "" }: WorldOptions, store: QueueStore) {
+    this.clock = clock;
+    this.outside = outside;
+    this.store = store;
+    this.#disk = disk ?? null;
+    this.#config = loadConfig(configured(`${main}\n`).runtime, "/etc/postfix").main;
+    const log = new Log({ clock, hostname: "mx", name: "postfix", format: "postfix", pid: 1, write: () => {} });
+    const rules = transportRules("smtp", this.#config.default_process_limit, this.#config, log.service("qmgr"));
+    this.#limit = rules.window.limit;
+    const agent: DeliveryAgent = { deliver: (request) => this.#deliver(request), close: () => Promise.resolve() };
+    this.qmgr = new Qmgr({
+      config: this.#config,
+      store,
+      clock,
+      log,
+      resolve: ({ address }) => ({
+        kind: "deliver",
+        transport: "smtp",
+        nexthop: address.slice(address.indexOf("@") + 1),
+        recipient: address,
+      }),
+      agents: new Map([["smtp", { rules, agent, logName: "smtp" }]]),
+      notices: {
+        undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`),
+        delayed: () => Promise.resolve(),
+        delivered: () => Promise.resolve(),
+      },
+    });
+  }
+
+  static async open(options: WorldOptions): Promise<World> {
+    const url = options.disk === undefined ? "memory:" : "fs:/queue";
+    const world = new World(
+      options,
+      await openQueue(url, { runtime: options.runtime, tuning: { segmentBytes: 60_000 } }),
+    );
+    world.qmgr.start();
+    return world;
+  }
+
+  /** Storage of this world has died, or the process has: nothing of it counts any more. */
+  crash(): void {
+    this.#gone = true;
+  }
+
+  /** Acknowledged when it resolves. */
+  async accept(number: number, site: string): Promise<void> {
+    const incoming = this.store.begin();
+    void incoming.append(latin1Encode(`Subject: ${number}\r\n\r\n`));
+    const committed = await incoming.commit({
+      sender: `s${number}@x`,
+      recipients: [plainRecipient(`u${number}@${site}`)],
+      arrived: this.clock.now(),
+      client: NO_CLIENT,
+      encoding: "",
+      ret: "",
+      envid: "",
+    });
+    if (this.#gone) return;
+    this.outside.acknowledged.set(number, this.clock.monotonic());
+    this.qmgr.wake(committed);
+  }
+
+  /** Lets time pass. */
+  async pass(time: Millis): Promise<void> {
+    const disk = this.#disk;
+    let [operations, still] = [-1, 0];
+    await this.clock.run(this.clock.monotonic() + time, () => {
+      if (disk === null || disk.dead) return false;
+      still = disk.operations === operations ? still + 1 : 0;
+      operations = disk.operations;
+      return still < 6;
+    });
+  }
+
+  #notice(rule: string): Promise<void> {
+    if (!this.#gone) this.outside.breaks(rule);
+    return Promise.resolve();
+  }
+
+  #site(name: string): Site {
+    let site = this.#sites.get(name);
+    if (site === undefined) this.#sites.set(name, site = { busy: 0, deadUntil: 0, failures: 0, firstFailure: 0 });
+    return site;
+  }
+
+  #deliver(request: DeliveryRequest): Promise<readonly DeliveryResult[]> {
+    const { outside, clock } = this;
+    const { nexthop, recipients } = request;
+    const site = this.#site(nexthop);
+    const host = outside.hosts(nexthop);
+    const begun = clock.monotonic();
+    if (++site.busy > this.#limit) outside.breaks(`${site.busy} deliveries at once to ${nexthop}`);
+    if (begun < site.deadUntil) outside.breaks(`${nexthop} is dead until ${site.deadUntil} and asked at ${begun}`);
+    if (site.deadUntil > 0 && begun >= site.deadUntil) site.failures = site.deadUntil = 0;
+    return new Promise((resolve) => {
+      const chance = new Seeded(numberOf(recipients[0]!.address)).next();
+      clock.after(host.latency(chance), () => {
+        site.busy--;
+        if (this.#gone) return;
+        const up = host.up(begun);
+        if (up) site.failures = 0;
+        else this.#failed(site);
+        if (site.busy === 0 && site.deadUntil === 0) site.failures = 0;
+        if (up) { for (const { address } of recipients) this.#arrives(address); }
+        resolve(recipients.map(() => resultOf(up)));
+      });
+    });
+  }
+
+  /**
+   * As many in a row as the window is at first: it counts as dead, and is left alone for minimal_backoff_time. A
+   * destination for which nothing is under way or waits is forgotten, as in Postfix.
+   */
+  #failed(site: Site): void {
+    const { initial_destination_concurrency: most, minimal_backoff_time: rest } = this.#config;
+    this.outside.attemptsOnDead++;
+    if (++site.failures === 1) site.firstFailure = this.clock.monotonic();
+    if (site.failures === most) site.deadUntil = site.firstFailure + rest;
+  }
+
+  #arrives(address: string): void {
+    const number = numberOf(address);
+    const times = this.outside.arrived.get(number);
+    if (times === undefined) this.outside.arrived.set(number, [this.clock.monotonic()]);
+    else times.push(this.clock.monotonic());
+  }
+}
+
+const numberOf = (address: string): number => Number(/^u(\d+)@/.exec(address)![1]);
+
+function resultOf(up: boolean): DeliveryResult {
+  return {
+    outcome: up ? "sent" : "deferred",
+    scope: up ? "recipient" : "destination",
+    status: up ? "2.0.0" : "4.4.1",
+    reason: up ? "250 ok" : "connect to host: Connection timed out",
+    remote: null,
+    relay: "host",
+    connectionUse: 0,
+    connectedAt: 0,
+  };
+}
+
+/** A world whose queue is in memory. */
+export function calmWorld(outside: Outside, clock: VirtualClock, crc32: Runtime["crc32"], main = ""): Promise<World> {
+  const { random } = outside;
+  const runtime = { ...simulatedRuntime(new SimulatedDisk(random), random, crc32), clock };
+  return World.open({ outside, runtime, clock, main });
+}
+
+/** A world whose queue is on that disk. */
+export function diskWorld(
+  outside: Outside,
+  clock: VirtualClock,
+  disk: SimulatedDisk,
+  crc32: Runtime["crc32"],
+  main = "",
+): Promise<World> {
+  const runtime = { ...simulatedRuntime(disk, outside.random, crc32), clock };
+  return World.open({ outside, runtime, clock, disk, main });
+}
