@@ -16,11 +16,11 @@ import { currentRuntime } from "../runtimes/select.ts";
 import { Cleanup } from "../src/cleanup/cleanup.ts";
 import { loadConfig } from "../src/config/config.ts";
 import { latin1Decode, latin1Encode } from "../src/latin1.ts";
-import { Log } from "../src/log.ts";
 import { maildropPreface } from "../src/maildrop.ts";
 import { Pickup } from "../src/pickup.ts";
 import { openQueue } from "../src/queue/open.ts";
 import { configured } from "./config/fake-runtime.ts";
+import { testLog } from "./test-log.ts";
 
 const runtime = await currentRuntime();
 const folder = mkdtempSync(join(tmpdir(), "postrider-pickup-"));
@@ -50,14 +50,7 @@ test("takes complete files, leaves unfinished ones, sets aside what is none", as
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
   const { clock } = runtime;
   let lines = "";
-  const log = new Log({
-    clock,
-    hostname: "mx",
-    name: "postfix",
-    format: "postfix",
-    pid: 1,
-    write: (bytes) => lines += latin1Decode(bytes),
-  });
+  const log = testLog(clock, (text) => lines += text);
   const store = await openQueue("memory:", { runtime });
   const cleanup = new Cleanup({ config, store, log, clock });
   const queued: string[] = [];

@@ -8,11 +8,11 @@ import { Cleanup } from "../../src/cleanup/cleanup.ts";
 import { loadConfig } from "../../src/config/config.ts";
 import { type Envelope, NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
-import { Log } from "../../src/log.ts";
 import { openQueue } from "../../src/queue/open.ts";
 import type { Committed, QueueEntry, QueueStore } from "../../src/queue/store.ts";
 import { configured } from "../config/fake-runtime.ts";
 import { runtime } from "../mailboxes.ts";
+import { testLog } from "../test-log.ts";
 
 export interface Sent {
   readonly envelope: Envelope;
@@ -42,14 +42,7 @@ export async function desk(main = "", given: ContentSource | null = null): Promi
       .main;
   const { clock } = runtime;
   let lines = "";
-  const log = new Log({
-    clock,
-    hostname: "mx",
-    name: "postfix",
-    format: "postfix",
-    pid: 1,
-    write: (more) => lines += latin1Decode(more),
-  });
+  const log = testLog(clock, (text) => lines += text);
   const store = await openQueue("memory:", { runtime });
   const cleanup = new Cleanup({ config, store, log, clock });
   const sent: Sent[] = [];

@@ -10,13 +10,13 @@ import { contentRules } from "../../src/cleanup/rules.ts";
 import { loadConfig } from "../../src/config/config.ts";
 import { type Envelope, NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
-import { Log } from "../../src/log.ts";
 import { found, NONE } from "../../src/lookup.ts";
 import { type LookupTable, openTable } from "../../src/maps/map.ts";
 import type { QueueStore } from "../../src/queue/store.ts";
 import { openQueue } from "../../src/queue/open.ts";
 import { replyLine } from "../../src/reply.ts";
 import { configured } from "../config/fake-runtime.ts";
+import { testLog } from "../test-log.ts";
 
 const runtime = await currentRuntime();
 
@@ -42,14 +42,7 @@ async function taken(text: string, setup: Setup): Promise<Outcome> {
   const config = loadConfig(configured(`myhostname = mx.x.example\n${setup.main}`).runtime, "/etc/postfix").main;
   const { clock } = runtime;
   let logged = "";
-  const log = new Log({
-    clock,
-    hostname: "mx",
-    name: "postfix",
-    format: "postfix",
-    pid: 1,
-    write: (bytes) => logged += latin1Decode(bytes),
-  });
+  const log = testLog(clock, (text) => logged += text);
   const store = await openQueue("memory:", { runtime });
   const open = setup.open ?? ((name: string) => openTable(name, runtime));
   const cleanup = new Cleanup({ config, store, log, clock, openTable: open });

@@ -8,8 +8,7 @@ import type { DeliveryAgent, DeliveryRequest, Transport } from "../../src/agent.
 import { loadConfig } from "../../src/config/config.ts";
 import { NO_CLIENT, plainRecipient, type Recipient } from "../../src/envelope.ts";
 import { ResourceError } from "../../src/errors.ts";
-import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
-import { Log } from "../../src/log.ts";
+import { latin1Encode } from "../../src/latin1.ts";
 import type { Failed, NoticeSubject } from "../../src/notices.ts";
 import type { AgentService } from "../../src/qmgr/dispatch.ts";
 import { Qmgr } from "../../src/qmgr/qmgr.ts";
@@ -19,6 +18,7 @@ import type { QueueStore } from "../../src/queue/store.ts";
 import type { Clock, Millis, Timer } from "../../src/runtime.ts";
 import type { DeliveryResult, Outcome, Scope } from "../../src/status.ts";
 import { configured } from "../config/fake-runtime.ts";
+import { testLog } from "../test-log.ts";
 
 const runtime = await currentRuntime();
 
@@ -113,15 +113,10 @@ export class Desk {
     const { clock, lines } = desk;
     desk.store = desk.#watched(await openQueue("memory:", { runtime: { ...runtime, clock } }));
     const config = loadConfig(configured(`${options.main ?? ""}\n`).runtime, "/etc/postfix").main;
-    const log = new Log({
+    const log = testLog(
       clock,
-      hostname: "mx",
-      name: "postfix",
-      format: "postfix",
-      pid: 1,
-      write: (bytes) =>
-        void lines.push(...latin1Decode(bytes).trimEnd().split("\n").map((line) => line.replace(/^.*?\]: /, ""))),
-    });
+      (text) => void lines.push(...text.trimEnd().split("\n").map((line) => line.replace(/^.*?\]: /, ""))),
+    );
     const one: Transport = { kind: "deliver", transport: "smtp", nexthop: "", recipient: "" };
     const byDomain = ({ address }: Recipient): Transport => ({
       ...one,

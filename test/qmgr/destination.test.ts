@@ -4,17 +4,9 @@ import fc from "fast-check";
 import { DestinationWindow, type WindowRules } from "../../src/qmgr/destination.ts";
 import { parseFeedback } from "../../src/qmgr/feedback.ts";
 import { SEED } from "../seed.ts";
+import { WINDOW } from "./desk.ts";
 
-const RULES: WindowRules = {
-  initial: 5,
-  limit: 20,
-  positive: { amount: 1, per: "one" },
-  negative: { amount: 1, per: "one" },
-  failedCohortLimit: 1,
-  rest: 300_000,
-  pause: 0,
-  debug: null,
-};
+const RULES: WindowRules = { ...WINDOW, initial: 5, limit: 20 };
 
 const made = (rules: Partial<WindowRules> = {}): DestinationWindow =>
   new DestinationWindow({ ...RULES, ...rules }, "host");

@@ -1,23 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadConfig } from "../../src/config/config.ts";
-import { Log } from "../../src/log.ts";
 import { transportRules } from "../../src/qmgr/rules.ts";
 import type { TransportRules } from "../../src/qmgr/schedule.ts";
 import { configured } from "../config/fake-runtime.ts";
 import { HandClock } from "./desk.ts";
+import { testLog } from "../test-log.ts";
 
 function rules(main: string, name = "smtp"): { rules: TransportRules; lines: string[] } {
   const lines: string[] = [];
   const clock = new HandClock();
-  const log = new Log({
-    clock,
-    hostname: "mx",
-    name: "postfix",
-    format: "postfix",
-    pid: 1,
-    write: (bytes) => void lines.push(...new TextDecoder().decode(bytes).trimEnd().split("\n")),
-  });
+  const log = testLog(clock, (text) => void lines.push(...text.trimEnd().split("\n")));
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
   const found = transportRules(name, 7, config, log.service("qmgr"));
   log.flush();

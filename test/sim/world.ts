@@ -9,7 +9,6 @@ import type { DeliveryAgent, DeliveryRequest } from "../../src/agent.ts";
 import { type Config, loadConfig } from "../../src/config/config.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Encode } from "../../src/latin1.ts";
-import { Log } from "../../src/log.ts";
 import { Qmgr } from "../../src/qmgr/qmgr.ts";
 import { transportRules } from "../../src/qmgr/rules.ts";
 import { openQueue } from "../../src/queue/open.ts";
@@ -18,6 +17,7 @@ import type { Clock, Millis, Runtime, Timer } from "../../src/runtime.ts";
 import type { DeliveryResult } from "../../src/status.ts";
 import { configured } from "../config/fake-runtime.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../queue/simulated-disk.ts";
+import { testLog } from "../test-log.ts";
 
 const START: Millis = 1_800_000_000_000;
 
@@ -181,7 +181,7 @@ export class World {
     this.store = store;
     this.#disk = disk ?? null;
     this.#config = loadConfig(configured(`${main}\n`).runtime, "/etc/postfix").main;
-    const log = new Log({ clock, hostname: "mx", name: "postfix", format: "postfix", pid: 1, write: () => {} });
+    const log = testLog(clock);
     const rules = transportRules("smtp", this.#config.default_process_limit, this.#config, log.service("qmgr"));
     this.#limit = rules.window.limit;
     const agent: DeliveryAgent = { deliver: (request) => this.#deliver(request), close: () => Promise.resolve() };
