@@ -3,6 +3,7 @@
  */
 
 import { latin1Decode } from "./latin1.ts";
+import type { Clock, Millis } from "./runtime.ts";
 
 const CR = 13;
 const LF = 10;
@@ -59,6 +60,16 @@ export function mailDate(at: number, zoneMinutes: number, zoneName: string): str
   return `${date} ${two(local.getUTCHours())}:${two(local.getUTCMinutes())}:${
     two(local.getUTCSeconds())
   } ${offset} (${zoneName})`;
+}
+
+/** Whole Received lines of mail that begins here; `from`: ", from userid 1000". */
+export function localReceived(
+  { myhostname, mail_name }: { readonly myhostname: string; readonly mail_name: string },
+  clock: Pick<Clock, "zoneMinutes" | "zoneName">,
+  { id, at, from = "" }: { readonly id: string; readonly at: Millis; readonly from?: string },
+): string {
+  const date = mailDate(at, clock.zoneMinutes(at), clock.zoneName(at));
+  return `Received: by ${myhostname} (${mail_name}${from})\r\n\tid ${id}; ${date}\r\n`;
 }
 
 /** ctime(3) form used by mailbox From lines and mailq: "Sun Nov 22 17:00:00 2026". */

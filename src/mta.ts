@@ -149,7 +149,8 @@ export class Mta {
       queued: this.#queued,
     });
     const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
-    const probing = new AddressResolver(probeConfig(main), classes, runtime, this.#tableOptions());
+    const probes = probeConfig(main);
+    const probing = probes === main ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
     this.qmgr = new Qmgr({
       config: main,
       store,
@@ -341,10 +342,9 @@ export class Mta {
   }
 }
 
-/** Probes have routes of their own. */
+/** Probes may have routes of their own; the same object where they have none. */
 function probeConfig(main: Config): Config {
-  return {
-    ...main,
+  const own = {
     local_transport: main.address_verify_local_transport,
     virtual_transport: main.address_verify_virtual_transport,
     relay_transport: main.address_verify_relay_transport,
@@ -354,6 +354,8 @@ function probeConfig(main: Config): Config {
     sender_dependent_relayhost_maps: main.address_verify_sender_dependent_relayhost_maps,
     sender_dependent_default_transport_maps: main.address_verify_sender_dependent_default_transport_maps,
   };
+  const differs = Object.entries(own).some(([name, value]) => String(value) !== String(main[name as keyof typeof own]));
+  return differs ? { ...main, ...own } : main;
 }
 
 /** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */

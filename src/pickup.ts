@@ -11,7 +11,7 @@ import type { Config } from "./config/config.ts";
 import { userNumbered } from "./config/passwd.ts";
 import { type Envelope, NO_CLIENT, plainRecipient, type Recipient } from "./envelope.ts";
 import { messageOf, systemCode } from "./errors.ts";
-import { mailDate } from "./header.ts";
+import { localReceived } from "./header.ts";
 import type { Log, Logger } from "./log.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
 import type { Failed, NoticeSubject } from "./notices.ts";
@@ -144,13 +144,11 @@ export class Pickup {
       const checked = !config.receive_override_options.includes("no_header_body_checks");
       const unmapped = config.receive_override_options.includes("no_address_mappings");
       const recipient = recipients.at(-1)?.address ?? "";
-      const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
       const fullName = dropped.fullName ?? owner?.fullName.split(",")[0] ?? "";
       const utf8 = autodetected(config, "sendmail");
       message.begin(
         { sender: rewritten, arrived, complete: true, fullName, checked, unmapped, recipient, returned: true, ...utf8 },
-        `Received: by ${config.myhostname} (${config.mail_name}, from userid ${stat.uid})\r\n` +
-          `\tid ${message.id}; ${date}\r\n`,
+        localReceived(config, clock, { id: message.id, at: arrived, from: `, from userid ${stat.uid}` }),
       );
       for await (const piece of contentPieces(file, dropped)) await message.data(piece);
       const envelope: Envelope = {

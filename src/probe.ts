@@ -47,5 +47,6 @@ export function probeSender(config: ProbeSenderParameters, now: Millis): string 
 /** Whether mail to that address answers a probe of ours: two hosts that probe each other must both get through. */
 export function isProbeSender(address: string, config: ProbeSenderParameters, now: Millis): boolean {
   const folded = address.toLowerCase();
-  return folded !== "" && [-1, 0, 1].some((offset) => withSlot(config, now, offset).toLowerCase() === folded);
+  const offsets = config.address_verify_sender_ttl > 0 ? [-1, 0, 1] : [0];
+  return folded !== "" && offsets.some((offset) => withSlot(config, now, offset).toLowerCase() === folded);
 }

@@ -35,7 +35,7 @@ const LAYERS: readonly (readonly [RegExp, number])[] = [
     0,
   ],
   [
-    /^src\/(idna|ip-address|logical-lines)\.ts$/,
+    /^src\/(dot-stuffing|idna|ip-address|logical-lines)\.ts$/,
     0,
   ],
   [/^src\/(params\.ts|params\/|notices\.ts)/, 0],

@@ -8,7 +8,7 @@ import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
 import { type Envelope, NO_CLIENT, type Recipient } from "../envelope.ts";
 import { ResourceError } from "../errors.ts";
-import { mailDate } from "../header.ts";
+import { localReceived } from "../header.ts";
 import type { Committed } from "../queue/store.ts";
 import type { Clock } from "../runtime.ts";
 
@@ -41,8 +41,7 @@ export async function post(services: PostServices, posted: Posted, tell: (id: st
   const out = cleanup.open();
   try {
     const checked = config.internal_mail_filter_classes.includes(posted.filterClass);
-    const date = mailDate(arrived, clock.zoneMinutes(arrived), clock.zoneName(arrived));
-    const trace = `Received: by ${config.myhostname} (${config.mail_name})\r\n\tid ${out.id}; ${date}\r\n`;
+    const trace = localReceived(config, clock, { id: out.id, at: arrived });
     const unicode = posted.unicode === true ? { smtputf8: "requested" as const } : {};
     out.begin({ sender, arrived, complete: true, checked, internal: true, recipient: to.address, ...unicode }, trace);
     for await (const piece of posted.content) {

@@ -15,10 +15,10 @@ import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
 import { Fatal, type Tool } from "./tool.ts";
 
-/** A listing of a very long queue, or a large message, takes its time. */
 /** Where nothing runs nobody delivers. */
 const flushSite = (): Promise<"failed"> => Promise.resolve("failed");
 
+/** A listing of a very long queue, or a large message, takes its time. */
 const ANSWER_WITHIN = 600_000;
 
 export type Each = (value: Record<string, unknown>) => void;

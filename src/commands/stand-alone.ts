@@ -14,7 +14,7 @@ import { Engine } from "../smtpd/engine/server.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { NAMELESS } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
-import { ehloKeywords, unicodeRule } from "../smtpd/smtpd.ts";
+import { ehloKeywords, syntaxRules, upperSet } from "../smtpd/smtpd.ts";
 import { knock } from "./knock.ts";
 import type { Tool } from "./tool.ts";
 
@@ -112,11 +112,11 @@ function hostOf(tool: Tool, config: Config): SessionHost {
     config: lenient(config),
     clock,
     logger: log.service("smtpd"),
-    syntax: { strict: config.strict_rfc821_envelopes, noDsn: true, utf8: unicodeRule(config) },
+    syntax: { ...syntaxRules(config), noDsn: true },
     keywords: () => keywords,
     ipv6: false,
     events: { anvil: new Anvil(clock, { unit: 0, prefix4: 32, prefix6: 128 }), service: "stdin" },
-    noop: new Set(config.smtpd_noop_commands.map((word) => word.toUpperCase())),
+    noop: upperSet(config.smtpd_noop_commands),
     forbids: () => false,
     openMessage: () => {
       const sink = new MaildropSink(runtime, config.queue_directory);

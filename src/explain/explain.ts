@@ -21,7 +21,7 @@ import { isReply, type Verdict } from "../smtpd/facts.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { type PeerName, PeerNames } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
-import { localClients, QueuedMessage, unicodeRule } from "../smtpd/smtpd.ts";
+import { localClients, QueuedMessage, syntaxRules, upperSet } from "../smtpd/smtpd.ts";
 import { Stages } from "../smtpd/stages.ts";
 import { type AddressClass, AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { AddressResolver } from "../trivial-rewrite/resolver.ts";
@@ -101,6 +101,8 @@ class Explainer {
   readonly #options: OpenOptions;
   /** main.cf alone, as cleanup, trivial-rewrite and the queue manager have it. */
   readonly #main: Config;
+  readonly #mainClasses: AddressClasses;
+  readonly #mainRoute: AddressResolver;
   readonly #classes: AddressClasses;
   readonly #route: AddressResolver;
   readonly #dns: TracedResolver;
@@ -124,6 +126,9 @@ class Explainer {
     this.#options = { warn: (text) => logger.warn(text), observe: tracedTables(runtime, this.#trace) };
     this.#classes = new AddressClasses(config, runtime, this.#options);
     this.#route = new AddressResolver(config, this.#classes, runtime, this.#options);
+    const same = config === loaded.main;
+    this.#mainClasses = same ? this.#classes : new AddressClasses(loaded.main, runtime, this.#options);
+    this.#mainRoute = same ? this.#route : new AddressResolver(loaded.main, this.#mainClasses, runtime, this.#options);
     const servers = config.postrider_dns_servers;
     this.#dns = new TracedResolver(
       { runtime, ...servers.length > 0 ? { servers } : {} },
@@ -173,8 +178,7 @@ class Explainer {
 
   async #deliveries({ envelope }: QueueEntry): Promise<Delivery[]> {
     const found: Delivery[] = [];
-    const classes = new AddressClasses(this.#main, this.#runtime, this.#options);
-    const route = new AddressResolver(this.#main, classes, this.#runtime, this.#options);
+    const route = this.#mainRoute;
     for (const recipient of envelope.recipients) {
       const { address, original } = recipient;
       if (original !== "" && original !== address) this.#trace.add("rewrite", original, address);
@@ -226,8 +230,7 @@ class Explainer {
 
   #cleanup(): Cleanup {
     const config = this.#main;
-    const classes = new AddressClasses(config, this.#runtime, this.#options);
-    const rewriting = openRewriting(config, classes, this.#runtime, this.#options);
+    const rewriting = openRewriting(config, this.#mainClasses, this.#runtime, this.#options);
     const openTable = (name: string, place: string): LookupTable => this.#open(name, place);
     const { clock } = this.#runtime;
     return new Cleanup({ config, store: this.#store, log: this.#log, clock, openTable, rewriting });
@@ -241,15 +244,14 @@ class Explainer {
     const myNetworks = parseMatchList(config.mynetworks, list);
     const stages = this.#stages(myNetworks);
     const isOwnClient = localClients(config, this.#classes, myNetworks);
-    const upper = (words: readonly string[]): Set<string> => new Set(words.map((word) => word.toUpperCase()));
     const anvil = new Anvil(clock, { unit: config.anvil_rate_time_unit, prefix4: 32, prefix6: 128 });
     return {
       config,
       clock,
       logger: this.#log.service("smtpd"),
-      syntax: { strict: config.strict_rfc821_envelopes, noDsn: false, utf8: unicodeRule(config) },
+      syntax: syntaxRules(config),
       ipv6: true,
-      noop: upper(config.smtpd_noop_commands),
+      noop: upperSet(config.smtpd_noop_commands),
       forbids: () => false,
       events: { anvil, service: "explain" },
       keywords: () => [],

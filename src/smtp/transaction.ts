@@ -12,7 +12,7 @@ import type { Logger } from "../log.ts";
 import type { Millis } from "../runtime.ts";
 import type { CommandLine, Extensions } from "./commands.ts";
 import { commandLine } from "./commands.ts";
-import { ContentEncoder, encodeContent } from "./content.ts";
+import { ContentEncoder, encodeContent } from "../dot-stuffing.ts";
 import { downgraded } from "./downgrade.ts";
 import type { Protocol, SmtpParameters } from "./parameters.ts";
 import { prepare } from "./prepared.ts";

@@ -7,6 +7,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { ContentEncoder } from "../dot-stuffing.ts";
 import { latin1Encode } from "../latin1.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import { allAttributes, announcedNames, type XforwardValues } from "../xforward.ts";
@@ -28,8 +29,6 @@ export interface FilterSettings extends FilterOptions {
   readonly late: boolean;
 }
 
-const DOT: Uint8Array = latin1Encode(".\r\n");
-
 export class FilteredMessage implements MessageSink {
   readonly id = "NOQUEUE";
   readonly filter: NonNullable<MessageSink["filter"]>;
@@ -41,7 +40,7 @@ export class FilteredMessage implements MessageSink {
   readonly #recipients: string[] = [];
   readonly #pieces: Uint8Array[] = [];
   #inContent = false;
-  readonly #dots = new DotStuffing();
+  readonly #encoder = new ContentEncoder(0);
 
   constructor(settings: FilterSettings, facts: FilterFacts) {
     this.#settings = settings;
@@ -73,7 +72,7 @@ export class FilteredMessage implements MessageSink {
   async finish(): Promise<{ readonly answered: Reply }> {
     const refused = this.#settings.late ? await this.#replay() : null;
     if (refused !== null) return { answered: refused };
-    void this.#send(DOT, true);
+    if (this.#inContent) void this.#connection?.write(this.#encoder.finish());
     const reply = await this.#connection?.ask("") ?? null;
     this.#inContent = false;
     await this.abort();
@@ -156,33 +155,9 @@ export class FilteredMessage implements MessageSink {
     return replyOf(reply);
   }
 
-  #send(piece: Uint8Array, last = false): Promise<void> | null {
-    const connection = this.#connection;
-    if (connection === null || !this.#inContent) return null;
-    let wait: Promise<void> | null = null;
-    for (const part of last ? [piece] : this.#dots.parts(piece)) wait = connection.write(part) ?? wait;
-    return wait;
-  }
-}
-
-const LF = 10;
-const DOT_BYTE = 46;
-const ONE_DOT: Uint8Array = Uint8Array.of(DOT_BYTE);
-
-/** Doubles the dot at the start of a line (RFC 5321 §4.5.2), by reference. */
-export class DotStuffing {
-  #lineStart = true;
-
-  *parts(piece: Uint8Array): Generator<Uint8Array> {
-    let from = 0;
-    for (let at = 0; at < piece.length; at = piece.indexOf(LF, at) + 1 || piece.length) {
-      if (piece[at] === DOT_BYTE && (at > 0 || this.#lineStart)) {
-        if (at > from) yield piece.subarray(from, at);
-        yield ONE_DOT;
-        from = at;
-      }
-    }
-    if (piece.length > 0) this.#lineStart = piece[piece.length - 1] === LF;
-    if (from < piece.length) yield piece.subarray(from);
+  #send(piece: Uint8Array): Promise<void> | null {
+    if (!this.#inContent) return null;
+    const bytes = this.#encoder.encode(piece);
+    return bytes.length === 0 ? null : this.#connection?.write(bytes) ?? null;
   }
 }

@@ -112,10 +112,7 @@ export class Lists {
         continue;
       }
       if (item.ahead !== undefined) askOthers(list, judging, at);
-      const { observer } = this.#services;
-      const verdict = observer === undefined
-        ? item.check(judging)
-        : observed(observer, "restriction", item.name, () => item.check(judging));
+      const verdict = observed(this.#services.observer, "restriction", item.name, () => item.check(judging));
       if (verdict instanceof Promise) {
         return verdict.then((value) => {
           const end = settled(value, judging, level);

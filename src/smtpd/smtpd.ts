@@ -119,7 +119,7 @@ export class Smtpd implements SessionHost {
     });
     this.#clients = new Clients(config, runtime, services.openTable);
     this.#ownClients = localClients(config, services.classes, myNetworks);
-    this.syntax = { strict: config.strict_rfc821_envelopes, noDsn: false, utf8: unicodeRule(config) };
+    this.syntax = syntaxRules(config);
     this.#keywords = ehloKeywords(config);
     this.noop = upperSet(config.smtpd_noop_commands);
     const place = "smtpd_forbidden_commands";
@@ -347,12 +347,13 @@ function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
 }
 
-function upperSet(words: readonly string[]): ReadonlySet<string> {
+export function upperSet(words: readonly string[]): ReadonlySet<string> {
   return new Set(words.map((word) => word.toUpperCase()));
 }
 
-export function unicodeRule(config: Config): SyntaxOptions["utf8"] {
-  return !config.smtputf8_enable ? "no" : config.strict_smtputf8 ? "strict" : "yes";
+export function syntaxRules(config: Config): SyntaxOptions {
+  const utf8 = !config.smtputf8_enable ? "no" : config.strict_smtputf8 ? "strict" : "yes";
+  return { strict: config.strict_rfc821_envelopes, noDsn: false, utf8 };
 }
 
 /** Lines of the EHLO reply after the host name. */

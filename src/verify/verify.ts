@@ -12,7 +12,7 @@ import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
 import { NO_CLIENT, plainRecipient } from "../envelope.ts";
 import { messageOf } from "../errors.ts";
-import { mailDate } from "../header.ts";
+import { localReceived } from "../header.ts";
 import type { Logger } from "../log.ts";
 import type { Failed, Notices } from "../notices.ts";
 import { type AddressStatus, probeSender, type Verified, type Verifier } from "../probe.ts";
@@ -159,8 +159,7 @@ export class Verify implements Verifier {
     const message = cleanup.open();
     message.begin(
       { sender, arrived: now, complete: true, checked: false, internal: true, recipient },
-      `Received: by ${config.myhostname} (${config.mail_name})\r\n` +
-        `\tid ${message.id}; ${mailDate(now, clock.zoneMinutes(now), clock.zoneName(now))}\r\n`,
+      localReceived(config, clock, { id: message.id, at: now }),
     );
     const result = await message.finish({
       sender,

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
 import type { Logger } from "../../src/log.ts";
 import { replyLine } from "../../src/reply.ts";
-import { DotStuffing, FilteredMessage } from "../../src/smtpd/filter.ts";
+import { ContentEncoder } from "../../src/dot-stuffing.ts";
+import { FilteredMessage } from "../../src/smtpd/filter.ts";
 import { filterAddress, replyOf } from "../../src/smtpd/filter-connection.ts";
 import { xforwardValues } from "../../src/xforward.ts";
 import { NO_CLIENT } from "../../src/envelope.ts";
@@ -150,10 +151,10 @@ test("a dot at the start of a line is doubled, wherever pieces end", () => {
   const text = ".a\r\n..\r\nb.c\r\n\r\n.\r\n";
   const expected = text.replace(/^\./gm, "..");
   for (let size = 1; size <= text.length; size++) {
-    const dots = new DotStuffing();
+    const encoder = new ContentEncoder(0);
     let out = "";
     for (let at = 0; at < text.length; at += size) {
-      for (const part of dots.parts(latin1Encode(text.slice(at, at + size)))) out += latin1Decode(part);
+      out += latin1Decode(encoder.encode(latin1Encode(text.slice(at, at + size))));
     }
     assert.equal(out, expected);
   }

@@ -57,7 +57,9 @@ async function served(port: number, xclient: string, { helo, sender, recipients 
         replies.push(await client.reply());
       }
     }
-    return replies.map(plain);
+    // explain knows of no port.
+    const port = new RegExp(` ${client.socket.localPort} `, "g");
+    return replies.map((reply) => plain(reply).replace(port, " 0 "));
   } finally {
     client.close();
   }
@@ -70,7 +72,7 @@ describe("explain", () => {
   const configs = [...CONFIGS, ...Array.from({ length: 20 }, (_, at) => randomConfig(pick, at))]
     .filter(({ settings }) => {
       const text = JSON.stringify(settings);
-      return !/POLICY_PORT|sleep|HANGUP|421|521|smtpd_delay_reject|smtpd_client_/.test(text);
+      return !/POLICY_PORT|sleep|HANGUP|421|521|smtpd_delay_reject/.test(text);
     });
 
   before(async () => {

@@ -4,19 +4,14 @@
  */
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { describe, it } from "node:test";
-import { currentRuntime } from "../../runtimes/select.ts";
-import { postconf } from "../../src/commands/postconf.ts";
-import { latin1Decode } from "../../src/latin1.ts";
 import { rowOf } from "../../src/params.ts";
-import type { Runtime } from "../../src/runtime.ts";
 import { SEED } from "../seed.ts";
+import { DEBIAN_POSTCONF, debians, ours } from "./run-postconf.ts";
 
-const DEBIAN = "/usr/sbin/postconf";
-const skip = existsSync(DEBIAN) ? false : "Debian's postfix is not installed";
+const skip = existsSync(DEBIAN_POSTCONF) ? false : "Debian's postfix is not installed";
 
 /** Defaults of implemented parameters that are meant to differ from Debian's 3.7.11. */
 const WANTED: Readonly<Record<string, string>> = {
@@ -29,37 +24,6 @@ const WANTED: Readonly<Record<string, string>> = {
   smtpd_forbid_bare_newline: "normalize since 3.9",
   smtpd_forbid_unauth_pipelining: "yes since 3.9",
 };
-
-interface Ran {
-  readonly status: number | null;
-  readonly output: string;
-  readonly errors: string;
-}
-
-async function ours(words: readonly string[]): Promise<Ran> {
-  const real = await currentRuntime();
-  let output = "";
-  let errors = "";
-  const processes = Object.create(real.processes, {
-    writeOutput: { value: (bytes: Uint8Array) => output += latin1Decode(bytes) },
-    writeError: { value: (bytes: Uint8Array) => errors += latin1Decode(bytes) },
-  });
-  const runtime: Runtime = { ...real, processes };
-  return { status: await postconf(runtime, words), output, errors };
-}
-
-/** At the same time as others: a fatal error of Debian's postconf sleeps a second. */
-function debians(words: readonly string[]): Promise<Ran> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(DEBIAN, words, { argv0: "postconf" });
-    let output = "";
-    let errors = "";
-    child.stdout.setEncoding("latin1").on("data", (text: string) => output += text);
-    child.stderr.setEncoding("latin1").on("data", (text: string) => errors += text);
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, output, errors }));
-  });
-}
 
 /**
  * Each warning once: Debian's postconf reads the files several times. Its remarks about braces ("main.cf: …", without

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { latin1Decode, latin1Encode } from "../../src/latin1.ts";
-import { ContentEncoder, encodeContent } from "../../src/smtp/content.ts";
+import { latin1Decode, latin1Encode } from "../src/latin1.ts";
+import { ContentEncoder, encodeContent } from "../src/dot-stuffing.ts";
 
 /** RFC 5321 §4.5.2, as a server does it; null when the data does not end where it should. */
 function received(wire: string): string | null {
