@@ -58,7 +58,8 @@ async function served(port: number, xclient: string, { helo, sender, recipients 
       }
     }
     // explain knows of no port.
-    const port = new RegExp(` ${client.socket.localPort} `, "g");
+    const number = /PORT=(\d+)/.exec(xclient)?.[1] ?? client.socket.localPort;
+    const port = new RegExp(` ${number} `, "g");
     return replies.map((reply) => plain(reply).replace(port, " 0 "));
   } finally {
     client.close();
