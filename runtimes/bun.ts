@@ -2,8 +2,9 @@
  * The Runtime of Bun: node's, but outgoing connections are Bun's own sockets (less work for each call than node:net)
  * and flock(2) comes from libc.
  *
- * A connection: connecting --open--> open --other side closed, or error--> closed. What the socket does not take at
- * once waits in `#waiting`, by reference, until it drains.
+ * A connection: connecting --open--> open --other side closed, or error--> closed. What is written waits in `#waiting`,
+ * by reference, for the end of the event loop's turn (node-network.ts says why), and what the socket does not take then
+ * until it drains.
  */
 
 import { dlopen } from "bun:ffi";
@@ -14,10 +15,16 @@ import { codeOf, nodeConnect } from "./node-network.ts";
 
 type BunSocket = Bun.Socket<undefined>;
 
+/** Who has more than this to write is told to wait. */
+const HELD_AT_MOST = 64 * 1024;
+
 class BunConnection implements Connection {
   readonly #handler: ConnectionHandler;
   #socket: BunSocket | null = null;
   #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  /** A write stands at the end of this turn. */
+  #queued = false;
   /** The owner was told to wait. */
   #held = false;
   #ending = false;
@@ -33,13 +40,16 @@ class BunConnection implements Connection {
 
   write(bytes: Uint8Array): boolean {
     if (this.#closed || this.#ending) return false;
-    if (this.#socket === null || this.#waiting.length > 0) {
-      this.#waiting.push(bytes);
-    } else {
-      const written = Math.max(0, this.#socket.write(bytes));
-      if (written === bytes.length) return true;
-      this.#waiting.push(written === 0 ? bytes : bytes.subarray(written));
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    if (!this.#queued && this.#socket !== null) {
+      this.#queued = true;
+      setImmediate(() => {
+        this.#queued = false;
+        this.drained();
+      });
     }
+    if (this.#waitingBytes <= HELD_AT_MOST && !this.#held) return true;
     this.#held = true;
     return false;
   }
@@ -52,7 +62,7 @@ class BunConnection implements Connection {
 
   destroy(): void {
     this.#closed = true;
-    this.#waiting = [];
+    this.#forget();
     this.#socket?.terminate();
   }
 
@@ -78,6 +88,7 @@ class BunConnection implements Connection {
     for (; sent < this.#waiting.length; sent++) {
       const bytes = this.#waiting[sent]!;
       const written = Math.max(0, socket.write(bytes));
+      this.#waitingBytes -= written;
       if (written < bytes.length) {
         if (written > 0) this.#waiting[sent] = bytes.subarray(written);
         break;
@@ -95,9 +106,14 @@ class BunConnection implements Connection {
   ended(code: string | null): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#waiting = [];
+    this.#forget();
     this.#socket?.terminate();
     this.#handler.close(code);
+  }
+
+  #forget(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
   }
 }
 

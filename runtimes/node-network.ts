@@ -1,6 +1,8 @@
 /**
  * Network on node:net and node:dgram, the same on Node, Bun and Deno.
  * An outgoing connection: connecting --open()--> open --close(code)--> closed; destroy() closes it without a call.
+ * What is written goes out at the end of the event loop's turn, after what all other connections have to say: whoever
+ * reads on this host is woken once for all of it.
  * A unix socket whose name is taken by a dead process is replaced; by a living one: EADDRINUSE.
  */
 
@@ -103,7 +105,13 @@ export function nodeConnect(address: ConnectAddress, handler: ConnectionHandler)
     get localAddress(): string {
       return socket.localAddress ?? "";
     },
-    write: (bytes) => socket.write(bytes),
+    write: (bytes) => {
+      if (socket.writableCorked === 0) {
+        socket.cork();
+        setImmediate(() => socket.uncork());
+      }
+      return socket.write(bytes);
+    },
     end: () => {
       socket.end();
     },

@@ -1,7 +1,8 @@
 /**
  * One SMTP connection on smtp-server's SMTPConnection: everything of its dialogue is ours, fed from the socket's data
  * event. Reads command lines, message content or BDAT chunks, asks the Dialogue, gathers replies and writes them once
- * per chunk of input.
+ * per chunk of input, at the end of the event loop's turn: the replies of all connections go out one after the other,
+ * so that a client of many sessions, and the kernel for it, is woken once for all of them.
  *   reading --async answer--> busy --answer--> reading --"close"--> closed
  * While busy input is kept, and the socket paused once more than INPUT_HELD bytes wait.
  */
@@ -39,6 +40,8 @@ export class Connection extends SMTPConnection {
   #chunkLeft = 0;
   #chunkEnds = false;
   #output = "";
+  /** The output will be written at the end of this turn. */
+  #flushing = false;
   #storage: Promise<void> | null = null;
   readonly #emit = (piece: Uint8Array): void => {
     const wait = this.#dialogue.data(piece);
@@ -233,7 +236,7 @@ export class Connection extends SMTPConnection {
     if (this.#mode === "closed") return;
     if (answer.delay !== undefined && answer.delay > 0) return this.#later(answer);
     this.#output += answer.text;
-    if (this.#output.length > OUTPUT_HELD) this.#flush();
+    if (this.#output.length > OUTPUT_HELD) this.#write();
     if (answer.next === "close") return this.#finish();
     this.#storage = null;
     this.#mode = answer.next;
@@ -264,6 +267,15 @@ export class Connection extends SMTPConnection {
   }
 
   #flush(): void {
+    if (this.#flushing || this.#output === "") return;
+    this.#flushing = true;
+    this.#clock.soon(() => {
+      this.#flushing = false;
+      this.#write();
+    });
+  }
+
+  #write(): void {
     if (this.#output === "") return;
     const output = this.#output;
     this.#output = "";
@@ -301,7 +313,7 @@ export class Connection extends SMTPConnection {
   /** Writes what is left and closes; a client that does not close its side is cut off by smtp-server's close(). */
   #finish(): void {
     if (this.#mode === "closed") return;
-    this.#flush();
+    this.#write();
     this.#mode = "closed";
     this.#forget();
     this.close();
