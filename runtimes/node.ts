@@ -2,10 +2,12 @@
  * The Runtime of Node, built on node: modules alone; Bun and Deno take it and replace what differs there.
  */
 
+import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { crc32 } from "node:zlib";
+import { useDecoder } from "../src/latin1.ts";
 import type { Clock, Millis, Random, Runtime, Timer } from "../src/runtime.ts";
 import { type FilesOptions, nodeFiles } from "./node-files.ts";
 import { nodeNetwork } from "./node-network.ts";
@@ -71,7 +73,11 @@ export function argumentsBefore(options: readonly string[]): readonly string[] {
   return compiled ? [] : [...options, realPath(script)];
 }
 
+/** Buffer's methods take any Uint8Array. */
+const slice = Buffer.prototype.latin1Slice;
+
 export function buildRuntime(name: Runtime["name"], files: FilesOptions, processes: ProcessesOptions): Runtime {
+  useDecoder((bytes, start, end) => slice.call(bytes, start, end));
   return {
     name,
     clock,

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { latin1Decode, latin1Encode, latin1Of, unicodeOf } from "../src/latin1.ts";
+import { currentRuntime } from "../runtimes/select.ts";
+import { decoded, latin1Decode, latin1Encode, latin1Of, unicodeOf } from "../src/latin1.ts";
+
+await currentRuntime();
 
 test("every byte survives, at every length around the steps", () => {
   for (const length of [0, 1, 31, 32, 33, 256, 4095, 4096, 4097, 10_000]) {
@@ -14,6 +17,14 @@ test("every byte survives, at every length around the steps", () => {
 test("ASCII in front of 8-bit text is not encoded twice", () => {
   const text = `${"a".repeat(100)}\u00e9${"b".repeat(100)}`;
   assert.equal(latin1Decode(latin1Encode(text)), text);
+});
+
+test("the runtime's own decoder gives the same text, past the end too", () => {
+  const bytes = Uint8Array.from({ length: 5000 }, (_none, at) => at * 7 % 256);
+  for (const [start, end] of [[0, 5000], [3, 3], [10, 9000], [4999, 5001], [6000, 7000], [20, 10], [100, 300]]) {
+    assert.equal(latin1Decode(bytes, start, end), decoded(bytes, start!, end!), `${start} to ${end}`);
+    assert.equal(latin1Decode(bytes.subarray(7), start, end), decoded(bytes.subarray(7), start!, end!));
+  }
 });
 
 test("a range", () => assert.equal(latin1Decode(latin1Encode("abcdef"), 2, 4), "cd"));

@@ -24,7 +24,8 @@ export function missingHeaders(
   config: Pick<Config, "myhostname" | "undisclosed_recipients_header">,
   clock: Pick<Clock, "zoneMinutes" | "zoneName">,
 ): { readonly text: string; readonly messageId: string | null } {
-  const resent = [...seen.names].some((name) => name.startsWith("resent-")) ? "Resent-" : "";
+  let resent = "";
+  for (const name of seen.names) if (name.startsWith("resent-")) resent = "Resent-";
   const missing = (name: string): boolean => !seen.names.has(`${resent}${name}`.toLowerCase());
   const zone = clock.zoneMinutes(arrived);
   let text = "";

@@ -13,7 +13,7 @@ import type { OpenOptions } from "../maps/map.ts";
 import { type MatchList, parseMatchList } from "../match-list.ts";
 import { REPLY, type Reply, reply } from "../reply.ts";
 import type { Runtime } from "../runtime.ts";
-import { ADDRESS_HEADERS, isComplete, replaceAddresses } from "../trivial-rewrite/address-header.ts";
+import { ADDRESS_HEADERS, isComplete, mayHoldAddresses, replaceAddresses } from "../trivial-rewrite/address-header.ts";
 import { AddressTables, type TableWorld, tableWorld } from "../trivial-rewrite/address-tables.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { localContext, rewriteAddress, type RewriteContext } from "../trivial-rewrite/rewrite.ts";
@@ -171,6 +171,7 @@ export class Rewriting {
     context: RewriteContext,
     scope: RewriteScope,
   ): Promise<Uint8Array | Reply | null> | null {
+    if (!mayHoldAddresses(bytes[start] as number)) return null;
     const colon = bytes.indexOf(58, start);
     if (colon < 0 || colon - start > 32 || colon >= end) return null;
     const written = latin1Decode(bytes, start, colon);

@@ -15,7 +15,7 @@ import type { DataFacts } from "./dialogue.ts";
 import type { Word } from "./engine/commands.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
 import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
-import { after, circumstances, type SessionFacts, type Verdict } from "./facts.ts";
+import { after, circumstances, type ClientFacts, type SessionFacts, type Verdict } from "./facts.ts";
 import { PolicyMemory } from "./judging.ts";
 import { FILTERED, OpenMail, unicodeOf } from "./open-mail.ts";
 import { receivedHeader } from "./received.ts";
@@ -59,15 +59,19 @@ export class Mail {
 
   /** What policy may know now. */
   facts(): SessionFacts {
+    return this.#factsFor(this.#client, null, this.#transaction?.command.size ?? 0);
+  }
+
+  #factsFor(client: ClientFacts, recipient: string | null, size: number): SessionFacts {
     const transaction = this.#transaction;
     return {
-      client: this.#client,
+      client,
       helo: this.#client.helo,
       sender: transaction?.command.sender ?? null,
-      recipient: null,
+      recipient,
       recipients: transaction?.accepted.length ?? 0,
       queueId: transaction?.message?.filter === undefined ? transaction?.message?.id ?? "" : "",
-      size: transaction?.command.size ?? 0,
+      size,
       instance: this.#instance,
       etrn: null,
       pipelined: this.pipelined,
@@ -76,11 +80,9 @@ export class Mail {
 
   /** Of DATA and later: the recipient where there is but one. */
   #factsOfMessage(where: string, size?: number): SessionFacts {
-    const facts = this.facts();
     const transaction = this.#transaction;
-    const client = { ...this.#client, where };
-    const only = facts.recipients === 1 ? transaction?.accepted[0] ?? null : null;
-    return { ...facts, client, recipient: only, ...size === undefined ? {} : { size } };
+    const only = transaction?.accepted.length === 1 ? transaction.accepted[0] as string : null;
+    return this.#factsFor({ ...this.#client, where }, only, size ?? transaction?.command.size ?? 0);
   }
 
   /** For "lost connection after …". */
@@ -129,7 +131,7 @@ export class Mail {
       const over = transaction.overshoot++ >= config.smtpd_recipient_overshoot_limit;
       return over ? bad(REPLY.tooManyRecipients) : good(REPLY.tooManyRecipients);
     }
-    const facts = { ...this.facts(), recipient: command.recipient };
+    const facts = this.#factsFor(this.#client, command.recipient, transaction.command.size);
     const { line } = this;
     return this.judged(this.#host.judge("recipient", facts, this.policy), facts, () => {
       transaction.message ??= this.#openMessage(transaction);

@@ -14,6 +14,11 @@ export const ADDRESS_HEADERS: ReadonlyMap<string, "sender" | "recipient"> = new 
     .map((name) => [name, "recipient"] as const),
 ]);
 
+const INITIALS: ReadonlySet<number> = new Set([...ADDRESS_HEADERS.keys()].map((name) => name.charCodeAt(0)));
+
+/** Whether the name of a header that begins with that byte may be one of them. */
+export const mayHoldAddresses = (byte: number): boolean => INITIALS.has(byte | 0x20);
+
 const LINE_LENGTH = 70;
 /** `phrase <address>` or `address`, with nothing in it that needs the parser. */
 const PLAIN = /^(?:[^<>@,;:"()[\]\\]*<([^<>\s]+)>|[ \t\r\n]*([^<>\s]+))[ \t\r\n]*$/;
