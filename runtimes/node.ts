@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { realpathSync } from "node:fs";
 import process from "node:process";
 import { crc32 } from "node:zlib";
-import { useDecoder } from "../src/latin1.ts";
+import { useNative } from "../src/latin1.ts";
 import type { Clock, Millis, Random, Runtime, Timer } from "../src/runtime.ts";
 import { type FilesOptions, nodeFiles } from "./node-files.ts";
 import { nodeNetwork } from "./node-network.ts";
@@ -74,10 +74,14 @@ export function argumentsBefore(options: readonly string[]): readonly string[] {
 }
 
 /** Buffer's methods take any Uint8Array. */
-const slice = Buffer.prototype.latin1Slice;
+const { latin1Slice, latin1Write } = Buffer.prototype;
 
 export function buildRuntime(name: Runtime["name"], files: FilesOptions, processes: ProcessesOptions): Runtime {
-  useDecoder((bytes, start, end) => slice.call(bytes, start, end));
+  useNative({
+    decode: (bytes, start, end) => latin1Slice.call(bytes, start, end),
+    // Deno's is slow.
+    encodeInto: name === "deno" ? null : (text, bytes, at) => void latin1Write.call(bytes, text, at, text.length),
+  });
   return {
     name,
     clock,

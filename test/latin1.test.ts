@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { currentRuntime } from "../runtimes/select.ts";
-import { decoded, latin1Decode, latin1Encode, latin1Of, unicodeOf } from "../src/latin1.ts";
+import { decoded, latin1Decode, latin1Encode, latin1EncodeInto, latin1Of, unicodeOf } from "../src/latin1.ts";
 
 await currentRuntime();
 
@@ -24,6 +24,17 @@ test("the runtime's own decoder gives the same text, past the end too", () => {
   for (const [start, end] of [[0, 5000], [3, 3], [10, 9000], [4999, 5001], [6000, 7000], [20, 10], [100, 300]]) {
     assert.equal(latin1Decode(bytes, start, end), decoded(bytes, start!, end!), `${start} to ${end}`);
     assert.equal(latin1Decode(bytes.subarray(7), start, end), decoded(bytes.subarray(7), start!, end!));
+  }
+});
+
+test("text goes where it belongs, and nowhere else", () => {
+  const text = latin1Decode(Uint8Array.from({ length: 300 }, (_none, at) => 255 - at % 256));
+  for (const length of [0, 1, 16, 17, 33, 300]) {
+    const bytes = new Uint8Array(400).fill(1);
+    latin1EncodeInto(text.slice(0, length), bytes, 50);
+    const expected = new Uint8Array(400).fill(1);
+    for (let at = 0; at < length; at++) expected[50 + at] = text.charCodeAt(at);
+    assert.deepEqual(bytes, expected);
   }
 });
 

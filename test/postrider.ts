@@ -130,7 +130,13 @@ ${options.master ?? ""}
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => this.#errors += text);
     }
-    await until(() => ended || answers(this.port), 20_000, () => this.#errors + this.log);
+    try {
+      // Many may start at once on a busy machine.
+      await until(() => ended || answers(this.port), 60_000, () => this.#errors + this.log);
+    } catch (caught) {
+      child.kill("SIGKILL");
+      throw caught;
+    }
     if (ended) throw new Error(`did not start: ${this.#errors}`);
     return this;
   }

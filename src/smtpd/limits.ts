@@ -44,9 +44,10 @@ export class SessionErrors {
   }
 
   #countsOf(verb: string): { good: number; all: number } {
-    const key = verb.toLowerCase();
-    const counts = this.#counts.get(key) ?? { good: 0, all: 0 };
-    if (!this.#counts.has(key)) this.#counts.set(key, counts);
+    const known = this.#counts.get(verb);
+    if (known !== undefined) return known;
+    const counts = { good: 0, all: 0 };
+    this.#counts.set(verb, counts);
     return counts;
   }
 
@@ -62,7 +63,7 @@ export class SessionErrors {
     let good = 0;
     let all = 0;
     for (const verb of [...order, "unknown"]) {
-      const counts = this.#counts.get(verb.toLowerCase());
+      const counts = this.#counts.get(verb);
       if (counts === undefined) continue;
       good += counts.good;
       all += counts.all;

@@ -36,7 +36,7 @@ test("the disconnect line counts good and all", () => {
   errors.count("rcpt", true, false);
   errors.count("RCPT", false, false);
   errors.count("unknown", true, false);
-  assert.equal(errors.summary(["ehlo", "mail", "rcpt"]), " ehlo=1 rcpt=1/2 unknown=0/1 commands=2/4");
+  assert.equal(errors.summary(["EHLO", "MAIL", "RCPT"]), " ehlo=1 rcpt=1/2 unknown=0/1 commands=2/4");
 });
 
 test("a message that was taken makes up for former errors", () => {
