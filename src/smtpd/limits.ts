@@ -31,6 +31,7 @@ export class SessionErrors {
     return this.#errors >= this.#config.smtpd_soft_error_limit ? this.#config.smtpd_error_sleep_time : 0;
   }
 
+  /** `verb`: upper case, or "unknown". */
   count(verb: string, error: boolean, junk: boolean): void {
     const counts = this.#countsOf(verb);
     counts.all++;

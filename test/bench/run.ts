@@ -15,7 +15,7 @@ const raw = `${work}/results.jsonl`;
 mkdirSync(work, { recursive: true });
 rmSync(raw, { force: true });
 const standard = ["--peers", "postfix,postrider-bun,postrider-node", "--work", "relay,accept,idle", "--modes", "reuse"]
-  .concat(["--sessions", "10,50", "--secs", "4", "--reps", "5", "--count", "40000", "--out", raw]);
+  .concat(["--sessions", "10,50", "--secs", "4", "--reps", "5", "--count", "40000", "--warmup", "15000", "--out", raw]);
 const done = spawnSync(process.execPath, [`${folder}bench.mjs`, ...standard, ...process.argv.slice(2)], {
   cwd: folder,
   env: { ...process.env, BENCH_DIR: work },

@@ -33,7 +33,7 @@ test("junk commands beyond the limit are errors; a delivered message makes up fo
 test("the disconnect line counts good and all", () => {
   const errors = new SessionErrors(LIMITS);
   errors.count("EHLO", false, false);
-  errors.count("rcpt", true, false);
+  errors.count("RCPT", true, false);
   errors.count("RCPT", false, false);
   errors.count("unknown", true, false);
   assert.equal(errors.summary(["EHLO", "MAIL", "RCPT"]), " ehlo=1 rcpt=1/2 unknown=0/1 commands=2/4");
