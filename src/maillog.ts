@@ -26,7 +26,7 @@ export class Maillog {
     if (this.#path === "") return this.#runtime.processes?.writeOutput(bytes);
     if (this.#runtime.clock.monotonic() < this.#brokenUntil) return this.#runtime.processes?.writeError(bytes);
     this.#pending.push(bytes);
-    this.#writing ??= this.#drain().finally(() => this.#writing = null);
+    this.#writing ??= this.#drain();
   }
 
   /** Opens the file again under its name (log rotation). */
@@ -56,5 +56,7 @@ export class Maillog {
         for (const piece of pieces) processes?.writeError(piece);
       }
     }
+    // In the same step as the look at what is pending: whatever comes later begins anew.
+    this.#writing = null;
   }
 }

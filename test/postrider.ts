@@ -132,7 +132,9 @@ ${options.master ?? ""}
     }
     try {
       // Many may start at once on a busy machine.
-      await until(() => ended || answers(this.port), 60_000, () => this.#errors + this.log);
+      // Somebody else may have taken the port meanwhile: what answers must be this one.
+      const up = (): boolean | Promise<boolean> => this.log.includes("daemon started") && answers(this.port);
+      await until(() => ended || up(), 60_000, () => this.#errors + this.log);
     } catch (caught) {
       child.kill("SIGKILL");
       throw caught;
