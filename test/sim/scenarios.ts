@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { currentRuntime } from "../../runtimes/select.ts";
 import type { Runtime } from "../../src/runtime.ts";
 import { Seeded, SimulatedDisk } from "../queue/simulated-disk.ts";
-import { calmWorld, DEAD, diskWorld, type Host, LIVE, Outside, VirtualClock, type World } from "./world.ts";
+import { VirtualClock } from "./clock.ts";
+import { calmWorld, DEAD, diskWorld, type Host, LIVE, Outside, type World } from "./world.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
