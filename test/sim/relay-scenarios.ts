@@ -1,6 +1,6 @@
 /**
  * Scenarios of the whole relay. Domains are what their names say:
- *   ok7.example        a host that answers;           flaky7.example   one that does all that goes wrong, for three hours
+ *   ok7.example        a host that answers;           flaky7.example   one that does all that goes wrong, for hours
  *   backup7.example    only its second host answers;  gone7.example    nobody ever answers
  *   none7.example      does not exist;                null7.example    takes no mail
  *   bare7.example      its exchanger has no address;  self7.example    its exchanger is this relay
@@ -94,10 +94,10 @@ function place(
 ): Place {
   const clock = new VirtualClock();
   const ledger = new Ledger(() => clock.monotonic(), fateOf);
-  /** The address of a domain's first or second host, which comes to be when it is asked for. */
+  /** The address of a domain's first or second host, or (0) of its web server; it comes to be when it is asked for. */
   const hostAt = (domain: string, which: number): string => {
     const number = Number(/\d+/.exec(domain)?.[0] ?? 0);
-    const address = `10.${2 * KINDS.indexOf(kindOf(domain)) + which}.${number >> 8}.${number & 255}`;
+    const address = `10.${3 * KINDS.indexOf(kindOf(domain)) + which}.${number >> 8}.${number & 255}`;
     if (!internet.hosts.has(address)) internet.hosts.set(address, host(domain, which, address));
     return address;
   };
@@ -112,6 +112,7 @@ function place(
       patience: chance.below(3) === 0 ? 800 : Infinity,
       act: (stage, asked) => {
         if (kind === "backup" && which === 1 && stage === "connect") return "silent";
+        if (which === 0) ledger.breaks(`the web server of ${domain} is asked to take mail`);
         const deed = actOf(kind, stage, asked);
         return deed === "ok" ? mood(domain, stage, clock.monotonic()) ?? deed : deed;
       },
@@ -130,10 +131,12 @@ function place(
       const count = kind === "backup" ? 2 : 1;
       return Array.from({ length: count }, (_, at) => ({ preference: 10 * at, exchange: `mx${at + 1}.${domain}` }));
     }
-    if (exchanger === null || type !== "A" || kind === "bare") return [];
-    return [kind === "self" ? OWN_ADDRESS : hostAt(domain, Number(exchanger[1]))];
+    if (type !== "A" || kind === "bare" || kind === "self" && exchanger === null) return [];
+    return [kind === "self" ? OWN_ADDRESS : hostAt(domain, Number(exchanger?.[1] ?? 0))];
   };
   const internet = new Internet(clock, random, zone);
+  const itself = host("self0.example", 1, OWN_ADDRESS);
+  internet.hosts.set(OWN_ADDRESS, { ...itself, act: () => (ledger.breaks("it sends mail to itself"), "refused") });
   return { internet, ledger };
 }
 
@@ -204,7 +207,7 @@ async function relay(seed: number, size: number): Promise<Outcome> {
   return { broken: here.ledger.settle(), told: told(here) };
 }
 
-/** Receivers that go away around the final dot: nothing is lost, and each answer that is lost costs one copy at most. */
+/** Receivers that go away around the final dot: nothing is lost, and each lost answer costs one copy at most. */
 async function finalDot(seed: number, size: number): Promise<Outcome> {
   const random = new Seeded(seed);
   const deeds: readonly Deed[] = ["close", "lost", "lost", "lost-silent", "say-close", "silent", "ok"];
@@ -228,9 +231,9 @@ async function dnsOutage(seed: number, size: number): Promise<Outcome> {
   const hows = ["drop", "SERVFAIL", "REFUSED"] as const;
   const here = place(random, () => null, (domain, type, at) => {
     if (at < 10 * MINUTE || at > back) return null;
-    // One in three still knows exchangers, but not their addresses.
+    // Of some domains exchangers are known, but not their addresses; of others only the web server's address is.
     const key = Number(/\d+/.exec(domain)?.[0] ?? 0);
-    if (key % 3 === 0 && type === "MX") return null;
+    if (type === ["MX", "A", "none"][key % 3]) return null;
     return key % 5 === 4 ? null : hows[key % hows.length]!;
   });
   const mails = Array.from({ length: size }, (_, number) => ({
