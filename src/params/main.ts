@@ -272,6 +272,13 @@ export const main = {
     own: true,
     doc: "The next message's envelope goes to a server with PIPELINING in one segment with the content before it.",
   },
+  postrider_stalled_delivery_limit: {
+    kind: "number",
+    default: "$default_process_limit",
+    ready: true,
+    own: true,
+    doc: "Deliveries of a service at once, beyond its process limit, to destinations that do not answer; 0: none.",
+  },
   postrider_dns_servers: {
     kind: "list",
     default: "",

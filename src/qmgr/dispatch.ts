@@ -46,12 +46,13 @@ export class Dispatch {
   readonly #services: DispatchServices;
   readonly #logger: Logger;
   readonly #transports = new Map<string, TransportQueue>();
-  /** Those that have rate delays. */
+  /** Those in which time alone lets something start. */
   readonly #paced: readonly TransportQueue[];
   readonly #deferTransports: ReadonlySet<string>;
   readonly #missing = new Map<string, Millis>();
   readonly #stop = new AbortController();
   #timer: Timer | null = null;
+  #timerAt: Millis = 0;
   #pumping = false;
   #stopping = false;
   #slot = 0;
@@ -60,7 +61,9 @@ export class Dispatch {
     this.#services = services;
     this.#logger = services.log.service("qmgr");
     for (const [name, { rules }] of services.agents) this.#transports.set(name, new TransportQueue(rules));
-    this.#paced = [...this.#transports.values()].filter(({ rules }) => rules.pause > 0 || rules.window.pause > 0);
+    this.#paced = [...this.#transports.values()].filter(({ rules }) => {
+      return rules.pause > 0 || rules.window.pause > 0 || rules.stalledLimit > 0;
+    });
     this.#deferTransports = new Set(services.config.defer_transports);
   }
 
@@ -136,7 +139,7 @@ export class Dispatch {
       }
     }
     this.#pumping = false;
-    if (this.#paced.length > 0) this.#watchPauses();
+    if (this.#paced.length > 0) this.#watchTime();
   }
 
   /** No delivery starts any more; abort() calls off those under way. */
@@ -149,14 +152,23 @@ export class Dispatch {
     this.#stop.abort();
   }
 
-  #watchPauses(): void {
+  /** The timer may ring early: then this looks again. */
+  #watchTime(): void {
     const { clock } = this.#services;
-    const starts = this.#paced.map((transport) => transport.nextStart()).filter((at) => at !== null);
+    let first: Millis | null = null;
+    for (const transport of this.#paced) {
+      const at = transport.nextStart();
+      if (at !== null && (first === null || at < first)) first = at;
+    }
+    if (first !== null && this.#timer !== null && this.#timerAt <= first) return;
     this.#timer?.cancel();
     this.#timer = null;
-    if (starts.length === 0) return;
-    const wait = Math.max(1, Math.min(...starts) - clock.now());
-    this.#timer = clock.after(wait, () => this.pump());
+    if (first === null) return;
+    this.#timerAt = first;
+    this.#timer = clock.after(Math.max(1, first - clock.now()), () => {
+      this.#timer = null;
+      this.pump();
+    });
   }
 
   #deliver(job: Job): void {

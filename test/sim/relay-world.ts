@@ -117,7 +117,8 @@ export class RelayWorld {
     const queued = (committed: Committed): void => this.qmgr.wake(committed);
     this.#cleanup = new Cleanup({ config, store, log, clock });
     this.#resolver = new Resolver({ runtime: { ...runtime, files: null }, servers: [NAME_SERVER] });
-    const rules = transportRules("smtp", config.default_process_limit, config, log.service("qmgr"));
+    const { default_process_limit: processes, postrider_stalled_delivery_limit: stalled } = config;
+    const rules = transportRules("smtp", processes, config, log.service("qmgr"), stalled);
     const { minimal_backoff_time: rest } = config;
     const agent = new SmtpAgent({
       runtime,

@@ -92,7 +92,8 @@ export class World {
     this.#disk = disk ?? null;
     this.#config = loadConfig(configured(`${main}\n`).runtime, "/etc/postfix").main;
     const log = testLog(clock);
-    const rules = transportRules("smtp", this.#config.default_process_limit, this.#config, log.service("qmgr"));
+    const { default_process_limit: processes, postrider_stalled_delivery_limit: stalled } = this.#config;
+    const rules = transportRules("smtp", processes, this.#config, log.service("qmgr"), stalled);
     const { initial_destination_concurrency: cohort, minimal_backoff_time: rest } = this.#config;
     this.#sites = new Sites({
       limit: rules.window.limit,
@@ -135,6 +136,13 @@ export class World {
   /** Storage of this world has died, or the process has: nothing of it counts any more. */
   crash(): void {
     this.#gone = true;
+  }
+
+  /** What is under way is called off. */
+  async stop(): Promise<void> {
+    const stopped = this.qmgr.stop(0).then(() => this.store.close());
+    await this.pass(5_000);
+    await stopped;
   }
 
   /** Acknowledged when it resolves. */
