@@ -78,14 +78,15 @@ async function storm(seed: number, size: number): Promise<Outcome> {
   return { broken, told };
 }
 
-/** Hosts that take their time keep every process busy; a few dead ones among them do not take part in that. */
+/** More mail than processes for it, and dead hosts, half of which come later: the others have the processes. */
 async function crowd(seed: number, size: number): Promise<Outcome> {
   const random = new Seeded(seed);
-  const host: Host = { latency: (chance) => 300 + Math.floor(chance * 600), up: () => true };
+  const host: Host = { latency: (chance) => 100 + Math.floor(chance * 200), up: () => true };
   // With fewer there is no crowd.
-  const mails = Array.from({ length: Math.max(600, size) }, (_, number) => {
-    const site = random.below(60);
-    return { number, site: site % 20 === 0 ? `dead${site}` : `live${site}`, at: random.below(10_000) };
+  const mails = Array.from({ length: Math.max(2_000, size) }, (_, number) => {
+    const site = random.below(32);
+    const late = site % 8 === 0 ? 3_000 : 0;
+    return { number, site: site % 4 === 0 ? `dead${site}` : `live${site}`, at: late + random.below(1_000) };
   });
   const main = "default_process_limit = 20";
   const hosts = (name: string): Host => isDead(name) ? DEAD : host;
