@@ -11,6 +11,7 @@ import type { Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
+import { clogWarnings, isClogging } from "./clog.ts";
 import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
 import { type Destination, type Group, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
 import type { TransportRules } from "./schedule.ts";
@@ -31,6 +32,7 @@ export interface DispatchServices {
   readonly agents: ReadonlyMap<string, AgentService>;
   readonly work: Work;
   readonly settling: Settling;
+  readonly activeCount: () => number;
 }
 
 /** Why mail is put off without a delivery. */
@@ -103,6 +105,7 @@ export class Dispatch {
     }
     message.pending += jobs.length;
     transport.add(jobs, now);
+    this.#warnOfClog(destination, now);
   }
 
   /** Recipients that are put off without a delivery: what Postfix has its retry service do. */
@@ -175,6 +178,28 @@ export class Dispatch {
     const service = this.#serviceOf(job);
     const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
     this.#await(job, results);
+  }
+
+  #warnOfClog(destination: Destination, now: Millis): void {
+    const { config, activeCount } = this.#services;
+    const { transport, nexthop, window, line } = destination;
+    const activeLimit = config.qmgr_message_active_limit;
+    const deliveries = line.size + window.busy;
+    if (!isClogging(deliveries, activeLimit) || !config.helpful_warnings || config.qmgr_clog_warn_time === 0) return;
+    if (now < destination.warnAgain) return;
+    destination.warnAgain = now + config.qmgr_clog_warn_time;
+    const warnings = clogWarnings({
+      transport: transport.name,
+      nexthop,
+      deliveries,
+      busy: window.busy,
+      window: window.window,
+      limit: transport.rules.window.limit,
+      others: transport.destinationCount > 1,
+      active: activeCount(),
+      activeLimit,
+    });
+    for (const warning of warnings) this.#logger.warn(warning);
   }
 
   #serviceOf({ destination }: Job): AgentService {

@@ -64,6 +64,8 @@ export class Destination extends Standing implements DueItem {
   /** When its pause is over. */
   due: Millis = 0;
   heapIndex = -1;
+  /** No warning that it fills the active queue before. */
+  warnAgain: Millis = 0;
 
   constructor(transport: TransportQueue, nexthop: string, key: string) {
     super();
