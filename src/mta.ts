@@ -85,6 +85,9 @@ const AGENTS: Readonly<Record<string, AgentMaker>> = {
   discard: (_world, _config) => discardAgent(),
 };
 
+/** Those whose deliveries may hang for no fault of this host. */
+const OVER_NETWORK: ReadonlySet<string> = new Set(["smtp", "lmtp"]);
+
 /** "retry" runs the error(8) program under another name, and defers. */
 function makerOf(service: Service): AgentMaker | undefined {
   if (service.command === "error" && service.name === "retry") return () => retryAgent();
@@ -332,8 +335,12 @@ export class Mta {
       const make = service.type === "unix" ? makerOf(service) : undefined;
       if (make === undefined) continue;
       const config = this.#loaded.configFor(service);
+      const processLimit = service.maxproc ?? config.default_process_limit;
+      // Who writes down how many deliveries there may be means it.
+      const mayStall = service.maxproc === null && OVER_NETWORK.has(service.command);
+      const stalledLimit = mayStall ? config.postrider_stalled_delivery_limit : 0;
       agents.set(service.name, {
-        rules: transportRules(service.name, service.maxproc ?? config.default_process_limit, config, logger),
+        rules: transportRules(service.name, processLimit, config, logger, stalledLimit),
         agent: make(world, config),
         logName: service.command,
       });

@@ -22,6 +22,7 @@ describe("the parameter table", () => {
       "log_format",
       "postrider_dns_servers",
       "postrider_smtp_send_ahead",
+      "postrider_stalled_delivery_limit",
       "queue_storage",
       "queue_storage_unsafe",
       "worker_processes",

@@ -7,6 +7,7 @@ import type { Config } from "../config/config.ts";
 import type { ControlRequest } from "../control.ts";
 import type { ListedEntry } from "../queue-list.ts";
 import type { Runtime } from "../runtime.ts";
+import { requireAuthorized } from "./authorized.ts";
 import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
 import { queueLine, QueueReport } from "./queue-report.ts";
@@ -29,6 +30,7 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
     if (site !== null && !/^(\[[0-9A-Za-z.:]+\]|[0-9A-Za-z_.-]+)$/.test(site)) {
       throw new Fatal(`Cannot flush mail queue - invalid destination: "${site}"`);
     }
+    await requireAuthorized(tool, config, hasOption(line, "j") || hasOption(line, "p") ? "view" : "flush");
     if (hasOption(line, "j")) await list(tool, config, (entry) => tool.print(queueLine(entry)), () => "");
     else if (hasOption(line, "p")) {
       const report = new QueueReport(config.enable_long_queue_ids, (at) => runtime.clock.zoneMinutes(at));

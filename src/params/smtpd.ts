@@ -392,7 +392,12 @@ export const smtpd = {
     doc: "Reply to a client on a block list; $ names of postconf(5) are filled in.",
   },
   empty_address_local_login_sender_maps_lookup_key: { kind: "string", default: "<>", ready: false },
-  helpful_warnings: { kind: "boolean", default: "yes", ready: false },
+  helpful_warnings: {
+    kind: "boolean",
+    default: "yes",
+    ready: true,
+    doc: "Warns of destinations that fill the active queue (qmgr_clog_warn_time).",
+  },
   local_login_sender_maps: { kind: "list", default: "static:*", ready: false },
   permit_mx_backup_networks: {
     kind: "list",

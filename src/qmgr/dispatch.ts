@@ -11,6 +11,7 @@ import type { Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
+import { clogWarnings, isClogging } from "./clog.ts";
 import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
 import { type Destination, type Group, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
 import type { TransportRules } from "./schedule.ts";
@@ -31,6 +32,7 @@ export interface DispatchServices {
   readonly agents: ReadonlyMap<string, AgentService>;
   readonly work: Work;
   readonly settling: Settling;
+  readonly activeCount: () => number;
 }
 
 /** Why mail is put off without a delivery. */
@@ -46,12 +48,13 @@ export class Dispatch {
   readonly #services: DispatchServices;
   readonly #logger: Logger;
   readonly #transports = new Map<string, TransportQueue>();
-  /** Those that have rate delays. */
+  /** Those in which time alone lets something start. */
   readonly #paced: readonly TransportQueue[];
   readonly #deferTransports: ReadonlySet<string>;
   readonly #missing = new Map<string, Millis>();
   readonly #stop = new AbortController();
   #timer: Timer | null = null;
+  #timerAt: Millis = 0;
   #pumping = false;
   #stopping = false;
   #slot = 0;
@@ -60,7 +63,9 @@ export class Dispatch {
     this.#services = services;
     this.#logger = services.log.service("qmgr");
     for (const [name, { rules }] of services.agents) this.#transports.set(name, new TransportQueue(rules));
-    this.#paced = [...this.#transports.values()].filter(({ rules }) => rules.pause > 0 || rules.window.pause > 0);
+    this.#paced = [...this.#transports.values()].filter(({ rules }) => {
+      return rules.pause > 0 || rules.window.pause > 0 || rules.stalledLimit > 0;
+    });
     this.#deferTransports = new Set(services.config.defer_transports);
   }
 
@@ -100,6 +105,7 @@ export class Dispatch {
     }
     message.pending += jobs.length;
     transport.add(jobs, now);
+    this.#warnOfClog(destination, now);
   }
 
   /** Recipients that are put off without a delivery: what Postfix has its retry service do. */
@@ -136,7 +142,7 @@ export class Dispatch {
       }
     }
     this.#pumping = false;
-    if (this.#paced.length > 0) this.#watchPauses();
+    if (this.#paced.length > 0) this.#watchTime();
   }
 
   /** No delivery starts any more; abort() calls off those under way. */
@@ -149,20 +155,51 @@ export class Dispatch {
     this.#stop.abort();
   }
 
-  #watchPauses(): void {
+  /** The timer may ring early: then this looks again. */
+  #watchTime(): void {
     const { clock } = this.#services;
-    const starts = this.#paced.map((transport) => transport.nextStart()).filter((at) => at !== null);
+    let first: Millis | null = null;
+    for (const transport of this.#paced) {
+      const at = transport.nextStart();
+      if (at !== null && (first === null || at < first)) first = at;
+    }
+    if (first !== null && this.#timer !== null && this.#timerAt <= first) return;
     this.#timer?.cancel();
     this.#timer = null;
-    if (starts.length === 0) return;
-    const wait = Math.max(1, Math.min(...starts) - clock.now());
-    this.#timer = clock.after(wait, () => this.pump());
+    if (first === null) return;
+    this.#timerAt = first;
+    this.#timer = clock.after(Math.max(1, first - clock.now()), () => {
+      this.#timer = null;
+      this.pump();
+    });
   }
 
   #deliver(job: Job): void {
     const service = this.#serviceOf(job);
     const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
     this.#await(job, results);
+  }
+
+  #warnOfClog(destination: Destination, now: Millis): void {
+    const { config, activeCount } = this.#services;
+    const { transport, nexthop, window, line } = destination;
+    const activeLimit = config.qmgr_message_active_limit;
+    const deliveries = line.size + window.busy;
+    if (!isClogging(deliveries, activeLimit) || !config.helpful_warnings || config.qmgr_clog_warn_time === 0) return;
+    if (now < destination.warnAgain) return;
+    destination.warnAgain = now + config.qmgr_clog_warn_time;
+    const warnings = clogWarnings({
+      transport: transport.name,
+      nexthop,
+      deliveries,
+      busy: window.busy,
+      window: window.window,
+      limit: transport.rules.window.limit,
+      others: transport.destinationCount > 1,
+      active: activeCount(),
+      activeLimit,
+    });
+    for (const warning of warnings) this.#logger.warn(warning);
   }
 
   #serviceOf({ destination }: Job): AgentService {

@@ -62,7 +62,8 @@ export class Qmgr {
     const work = this.#work;
     const left = (message: ActiveMessage): void => this.#leave(message);
     this.#settling = new Settling({ config, store, clock, notices, logger: this.#logger, work, left });
-    this.#dispatch = new Dispatch({ config, clock, log, agents, work, settling: this.#settling });
+    const activeCount = (): number => this.#active.size;
+    this.#dispatch = new Dispatch({ config, clock, log, agents, work, settling: this.#settling, activeCount });
     this.#flow = config.default_process_limit;
   }
 

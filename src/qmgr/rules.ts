@@ -13,8 +13,14 @@ type Direction = "positive" | "negative";
 
 const TYPES: Readonly<Record<Feedback["per"], number>> = { one: 0, concurrency: 1, sqrt_concurrency: 2 };
 
-/** `logger` is qmgr's. */
-export function transportRules(name: string, processLimit: number, config: Config, logger: Logger): TransportRules {
+/** `logger` is qmgr's. `stalledLimit`: postrider_stalled_delivery_limit, for services that it is meant for. */
+export function transportRules(
+  name: string,
+  processLimit: number,
+  config: Config,
+  logger: Logger,
+  stalledLimit = 0,
+): TransportRules {
   const introduction: string[] = [];
   const initial = config.forTransport(name, "initial_destination_concurrency");
   const feedback = (direction: Direction): Feedback => {
@@ -31,6 +37,7 @@ export function transportRules(name: string, processLimit: number, config: Confi
   return {
     name,
     processLimit,
+    stalledLimit,
     introduction,
     recipientLimit: config.forTransport(name, "destination_recipient_limit"),
     retryTime: config.transport_retry_time,

@@ -16,6 +16,7 @@ import type { ActiveMessage } from "./active.ts";
 import { DestinationWindow, type Suspension, type WindowRules } from "./destination.ts";
 import { Line, type SlotRules } from "./line.ts";
 import { suspension } from "./report.ts";
+import { Slots, Standing } from "./slots.ts";
 
 /** Recipients of one message that go to one destination together. */
 export interface Job {
@@ -48,7 +49,7 @@ export interface Group {
   readonly addresses: string[];
 }
 
-export class Destination implements DueItem {
+export class Destination extends Standing implements DueItem {
   readonly transport: TransportQueue;
   readonly nexthop: string;
   readonly key: string;
@@ -58,11 +59,16 @@ export class Destination implements DueItem {
   listed = false;
   /** Deliveries that were taken as followers, and neither begun nor given back. */
   held = 0;
+  /** Deliveries whose slot went to the next one before their end was told. */
+  handedOn = 0;
   /** When its pause is over. */
   due: Millis = 0;
   heapIndex = -1;
+  /** No warning that it fills the active queue before. */
+  warnAgain: Millis = 0;
 
   constructor(transport: TransportQueue, nexthop: string, key: string) {
+    super();
     this.transport = transport;
     this.nexthop = nexthop;
     this.key = key;
@@ -77,6 +83,8 @@ export interface TransportRules {
   readonly slots: SlotRules;
   /** Deliveries at once (master.cf maxproc); 0: no limit. */
   readonly processLimit: number;
+  /** Deliveries beyond the process limit, to destinations that do not answer (slots.ts); 0: they have no more. */
+  readonly stalledLimit: number;
   /** How long a broken transport rests (transport_retry_time). */
   readonly retryTime: Millis;
   /** Recipients of one delivery. 1: each recipient is a destination of its own. */
@@ -104,11 +112,13 @@ export class TransportQueue {
   readonly #paused = new DueHeap<Destination>();
   /** Dead ones in the order in which their rest ends. */
   readonly #resting = new Set<Destination>();
+  readonly #slots: Slots<Destination>;
+  /** Stalled ones that have work: they take turns among themselves. */
+  readonly #stalled = new Set<Destination>();
+  /** New ones that may not have a second delivery while slots are scarce. */
+  readonly #heldBack = new Set<Destination>();
   #used = false;
   #listed = 0;
-  #busy = 0;
-  /** Deliveries whose slot went to the next one before their end was told. */
-  #handedOn = 0;
   /** transport_rate_delay: no delivery starts before. */
   #nextStart: Millis = 0;
   /** Dead transport (transport_retry_time): no delivery until then. */
@@ -117,10 +127,11 @@ export class TransportQueue {
   constructor(rules: TransportRules) {
     this.name = rules.name;
     this.rules = rules;
+    this.#slots = new Slots(rules.processLimit, rules.stalledLimit);
   }
 
   get busy(): number {
-    return this.#busy;
+    return this.#slots.busy;
   }
 
   get recipientLimit(): number {
@@ -161,31 +172,59 @@ export class TransportQueue {
   next(now: Millis): Job | null {
     if (now < this.#nextStart || this.dead(now) !== null) return null;
     this.#endPauses(now);
-    const { processLimit, pause } = this.rules;
-    while (this.#turns.length > 0) {
-      if (processLimit > 0 && this.#busy >= processLimit) return null;
+    for (const destination of this.#slots.look(now)) this.#list(destination);
+    if (this.#heldBack.size > 0 && !this.#slots.scarce) {
+      for (const destination of this.#heldBack) this.#list(destination);
+    }
+    const job = this.#nextStalled(now) ?? this.#nextInTurn(now);
+    if (job !== null && this.rules.pause > 0) this.#nextStart = now + this.rules.pause;
+    return job;
+  }
+
+  #nextInTurn(now: Millis): Job | null {
+    while (this.#turns.length > 0 && !this.#slots.full) {
       const destination = this.#takeTurn();
-      if (!destination.window.mayStart(now)) {
-        this.#watchPause(destination, now);
-        continue;
-      }
-      const job = destination.line.take(now);
-      if (job === null) continue;
-      destination.window.started(now);
-      this.#busy++;
-      this.#list(destination);
-      if (pause > 0) this.#nextStart = now + pause;
-      return job;
+      const job = this.#start(destination, now);
+      if (job !== null) return job;
     }
     return null;
+  }
+
+  #nextStalled(now: Millis): Job | null {
+    if (this.#slots.stalledFull) return null;
+    for (const destination of this.#stalled) {
+      this.#stalled.delete(destination);
+      const job = this.#start(destination, now);
+      if (job !== null) return job;
+    }
+    return null;
+  }
+
+  /** One that may not start has had its turn. */
+  #start(destination: Destination, now: Millis): Job | null {
+    if (!destination.window.mayStart(now)) {
+      this.#watchPause(destination, now);
+      return null;
+    }
+    if (!this.#slots.mayStart(destination)) {
+      if (destination.state === "stalled") this.#list(destination);
+      else this.#heldBack.add(destination);
+      return null;
+    }
+    const job = destination.line.take(now);
+    if (job === null) return null;
+    destination.window.started(now);
+    this.#slots.take(destination, now);
+    this.#list(destination);
+    return job;
   }
 
   /** When something may start that may not now, though nothing else happens; null: never. */
   nextStart(): Millis | null {
     const waits = this.#listed > 0 && this.rules.pause > 0 ? this.#nextStart : null;
     const paused = this.#paused.first()?.due ?? null;
-    if (waits === null || paused === null) return waits ?? paused;
-    return Math.min(waits, paused);
+    const stalls = this.#listed > 0 || this.#heldBack.size > 0 ? this.#slots.nextLook() : null;
+    return earliest(earliest(waits, paused), stalls);
   }
 
   /**
@@ -204,7 +243,7 @@ export class TransportQueue {
   handOn(destination: Destination): void {
     destination.held--;
     destination.window.handOn();
-    this.#handedOn++;
+    destination.handedOn++;
   }
 
   /** A follower that was not begun is the first one in the line again. What it is put off with, when that is dead. */
@@ -224,8 +263,8 @@ export class TransportQueue {
    * whole transport, is dead from now on, and the jobs that waited for it are handed out to be put off.
    */
   ended(destination: Destination, results: readonly DeliveryResult[], now: Millis): PutOff | null {
-    if (this.#handedOn > 0) this.#handedOn--;
-    else this.#busy--;
+    if (destination.handedOn > 0) destination.handedOn--;
+    else this.#slots.release(destination);
     const putOff = this.#judge(destination, results, now);
     this.#list(destination);
     this.#forgetIdle(destination, now);
@@ -242,10 +281,14 @@ export class TransportQueue {
     if (unreachable === undefined) {
       this.#dead = null;
       destination.window.answered(now);
+      this.#slots.answered(destination, now);
+      this.#stalled.delete(destination);
       return null;
     }
     const dead = destination.window.failed(now, unreachable.status, suspension(unreachable.reason));
-    return dead === null ? null : { dead, jobs: destination.line.takeAll() };
+    if (dead === null) return null;
+    this.#slots.died(destination);
+    return { dead, jobs: destination.line.takeAll() };
   }
 
   /** The transport cannot be used at all; nothing else that happens to it counts until it was tried again. */
@@ -272,6 +315,8 @@ export class TransportQueue {
   #list(destination: Destination): void {
     const first = destination.listed ? null : destination.line.first();
     if (first === null) return;
+    this.#heldBack.delete(destination);
+    if (destination.state === "stalled") return void this.#stalled.add(destination);
     destination.listed = true;
     this.#listed++;
     const turn = this.#turnOf.get(first.message);
@@ -316,6 +361,8 @@ export class TransportQueue {
       return this.#sweepResting(now);
     }
     this.#resting.delete(destination);
+    this.#heldBack.delete(destination);
+    this.#stalled.delete(destination);
     this.#destinations.delete(destination.key);
   }
 
@@ -329,6 +376,10 @@ export class TransportQueue {
       this.#destinations.delete(one.key);
     }
   }
+}
+
+function earliest(one: Millis | null, other: Millis | null): Millis | null {
+  return one === null || other === null ? one ?? other : Math.min(one, other);
 }
 
 function isIdle({ window, line, held }: Destination): boolean {

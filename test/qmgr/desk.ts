@@ -202,6 +202,7 @@ export class Desk {
       rules: {
         name,
         processLimit,
+        stalledLimit: 0,
         recipientLimit,
         retryTime: 60_000,
         pause: 0,

@@ -36,6 +36,7 @@ transport_retry_time = 9s
   assert.deepEqual({ ...fast, introduction: [] }, {
     name: "fast",
     processLimit: 7,
+    stalledLimit: 0,
     introduction: [],
     recipientLimit: 3,
     retryTime: 9_000,

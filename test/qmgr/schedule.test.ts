@@ -22,6 +22,7 @@ const RULES: TransportRules = {
   window: WINDOW,
   slots: { cost: 5, loan: 3, discount: 50, minimum: 3 },
   processLimit: 0,
+  stalledLimit: 0,
   recipientLimit: 50,
   retryTime: 500,
   pause: 0,
@@ -185,6 +186,53 @@ describe("TransportQueue", () => {
     assert.equal(other.takeFollower(dead, 1), null, "the window is narrower than what is under way");
     other.ended(dead, [REFUSED], 0);
     assert.equal(other.takeFollower(dead, 1), null);
+  });
+
+  test("a host that hangs leaves the processes to others, and its mail waits for its own pool", () => {
+    const transport = queue({ processLimit: 4, stalledLimit: 4, window: { ...WINDOW, initial: 5, limit: 20 } });
+    const dead = add(transport, "dead", "d1", "d2", "d3", "d4", "d5");
+    assert.deepEqual(all(transport), ["d1", "d2"], "new ones may not have more than one when half are in use");
+    const live = add(transport, "live", "l1", "l2", "l3", "l4", "l5", "l6");
+    assert.deepEqual(all(transport), ["l1"]);
+    assert.equal(transport.nextStart(), 1_000, "nothing else may happen");
+    transport.ended(live, [SENT], 100);
+    assert.deepEqual(all(transport, 100), ["l2", "l3"], "the one that answered may");
+    assert.deepEqual(all(transport, 999), []);
+    transport.ended(live, [SENT], 1_000);
+    assert.deepEqual(all(transport, 1_000), ["l4", "l5", "l6"], "the two that hang count no more");
+    assert.deepEqual([transport.busy, dead.window.busy, dead.state], [6, 2, "stalled"]);
+    transport.ended(dead, [REFUSED], 1_500);
+    assert.deepEqual(all(transport, 1_500), ["d3"], "in the place of the one that ended");
+    transport.ended(dead, [SENT], 1_600);
+    assert.deepEqual([dead.state, transport.busy], ["answering", 5]);
+    assert.deepEqual(all(transport, 1_600), [], "all four processes are in use again, and one more");
+  });
+
+  test("a second delivery that had to wait starts when slots are no longer scarce", () => {
+    const transport = queue({ processLimit: 4, stalledLimit: 4 });
+    const a = add(transport, "a", "a1", "a2");
+    const b = add(transport, "b", "b1");
+    assert.deepEqual(all(transport), ["a1", "b1"]);
+    transport.ended(b, [SENT], 10);
+    assert.deepEqual(all(transport, 10), ["a2"]);
+    for (const one of [a, a]) transport.ended(one, [SENT], 20);
+    assert.deepEqual([transport.busy, transport.destinationCount, transport.nextStart()], [0, 0, null]);
+  });
+
+  test("a follower keeps the slot whatever other destinations do", () => {
+    const transport = queue({ processLimit: 4, stalledLimit: 4 });
+    const a = add(transport, "a", "a1", "a2");
+    const b = add(transport, "b", "b1");
+    assert.deepEqual(all(transport), ["a1", "b1"]);
+    const follower = transport.takeFollower(a, 5);
+    assert.equal(name(follower), "a2");
+    transport.handOn(a);
+    transport.ended(b, [SENT], 6);
+    assert.deepEqual([b.busy, a.busy], [0, 1]);
+    transport.ended(a, [SENT], 7);
+    assert.deepEqual([a.busy, transport.busy], [1, 1], "it is still under way");
+    transport.ended(a, [SENT], 8);
+    assert.equal(transport.busy, 0);
   });
 
   test("a rate delay: one delivery at a time to each destination, with pauses", () => {

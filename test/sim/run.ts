@@ -4,8 +4,10 @@
  */
 
 import process from "node:process";
-import { SCENARIOS } from "./scenarios.ts";
+import { RELAY_SCENARIOS } from "./relay-scenarios.ts";
+import { SCENARIOS as LIGHT } from "./scenarios.ts";
 
+const SCENARIOS = { ...LIGHT, ...RELAY_SCENARIOS };
 const words = process.argv.slice(2);
 const option = (name: string, otherwise: number): number => {
   const at = words.indexOf(`--${name}`);

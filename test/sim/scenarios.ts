@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { currentRuntime } from "../../runtimes/select.ts";
 import type { Runtime } from "../../src/runtime.ts";
 import { Seeded, SimulatedDisk } from "../queue/simulated-disk.ts";
-import { calmWorld, DEAD, diskWorld, type Host, LIVE, Outside, VirtualClock, type World } from "./world.ts";
+import { VirtualClock } from "./clock.ts";
+import { calmWorld, DEAD, diskWorld, type Host, LIVE, Outside, type World } from "./world.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -43,8 +44,7 @@ async function calm(seed: number, hosts: (name: string) => Host, mails: readonly
   const outside = new Outside(new Seeded(seed), hosts);
   const world = await calmWorld(outside, new VirtualClock(), crc32, main);
   await feed(world, mails, rest);
-  await world.qmgr.stop(0);
-  await world.store.close();
+  await world.stop();
   return outside;
 }
 
@@ -75,6 +75,28 @@ async function storm(seed: number, size: number): Promise<Outcome> {
   const told =
     `${size} messages, ${sites} destinations: ${mixed.toFixed(0)} ms, ${alone.toFixed(0)} ms without dead ones, ` +
     `${outside.attemptsOnDead} attempts on the dead`;
+  return { broken, told };
+}
+
+/** More mail than processes for it, and dead hosts, half of which come later: the others have the processes. */
+async function crowd(seed: number, size: number): Promise<Outcome> {
+  const random = new Seeded(seed);
+  const host: Host = { latency: (chance) => 100 + Math.floor(chance * 200), up: () => true };
+  // With fewer there is no crowd.
+  const mails = Array.from({ length: Math.max(2_000, size) }, (_, number) => {
+    const site = random.below(32);
+    const late = site % 8 === 0 ? 3_000 : 0;
+    return { number, site: site % 4 === 0 ? `dead${site}` : `live${site}`, at: late + random.below(1_000) };
+  });
+  const main = "default_process_limit = 20";
+  const hosts = (name: string): Host => isDead(name) ? DEAD : host;
+  const outside = await calm(seed, hosts, mails, HOUR, main);
+  const without = await calm(seed, hosts, mails.filter(({ site }) => !isDead(site)), HOUR, main);
+  const live = (number: number): boolean => !isDead(mails[number]!.site);
+  const broken = [...outside.broken, ...doubled(outside), ...without.broken];
+  const [mixed, alone] = [outside.latency(live), without.latency(live)];
+  if (!(mixed <= alone * 1.1)) broken.push(`live destinations waited ${mixed} ms, and ${alone} ms without the dead`);
+  const told = `${mails.length} messages: ${mixed.toFixed(0)} ms, ${alone.toFixed(0)} ms without the dead ones`;
   return { broken, told };
 }
 
@@ -189,6 +211,7 @@ async function jumps(seed: number, size: number): Promise<Outcome> {
 
 export const SCENARIOS: Readonly<Record<string, (seed: number, size: number) => Promise<Outcome>>> = {
   storm,
+  crowd,
   "comes-back": comesBack,
   "slow-host": slowHost,
   flood,

@@ -13,93 +13,13 @@ import { Qmgr } from "../../src/qmgr/qmgr.ts";
 import { transportRules } from "../../src/qmgr/rules.ts";
 import { openQueue } from "../../src/queue/open.ts";
 import type { QueueStore } from "../../src/queue/store.ts";
-import type { Clock, Millis, Runtime, Timer } from "../../src/runtime.ts";
+import type { Millis, Runtime } from "../../src/runtime.ts";
 import type { DeliveryResult } from "../../src/status.ts";
 import { configured } from "../config/fake-runtime.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../queue/simulated-disk.ts";
 import { testLog } from "../test-log.ts";
-
-const START: Millis = 1_800_000_000_000;
-
-interface Event {
-  readonly at: Millis;
-  readonly order: number;
-  action: (() => void) | null;
-}
-
-/** Events in the order of their times, and of their making. */
-export class VirtualClock implements Clock {
-  #time: Millis = 0;
-  #order = 0;
-  #soon = 0;
-  readonly #heap: Event[] = [];
-  /** What somebody sets the wall clock forward by (backward: less than 0). */
-  jump: Millis = 0;
-
-  now = (): Millis => START + this.#time + this.jump;
-  monotonic = (): Millis => this.#time;
-  zoneMinutes = (): number => 0;
-  zoneName = (): string => "UTC";
-  soon = (action: () => void): void => {
-    this.#soon++;
-    setImmediate(() => {
-      this.#soon--;
-      action();
-    });
-  };
-  after = (delay: Millis, action: () => void): Timer => {
-    const event: Event = { at: this.#time + Math.max(0, delay), order: this.#order++, action };
-    this.#push(event);
-    return { cancel: () => void (event.action = null) };
-  };
-
-  /** Lets everything happen until that time; `busy`: whether work outside the clock is under way. */
-  async run(until: Millis, busy: () => boolean = () => false): Promise<void> {
-    for (;;) {
-      do await new Promise((resolve) => setImmediate(resolve)); while (this.#soon > 0 || busy());
-      const [next] = this.#heap;
-      if (next === undefined || next.at > until) break;
-      this.#time = Math.max(this.#time, next.at);
-      while (this.#heap[0] !== undefined && this.#heap[0].at <= this.#time) this.#pop().action?.();
-    }
-    this.#time = Math.max(this.#time, until);
-  }
-
-  #before(one: Event, other: Event): boolean {
-    return one.at < other.at || (one.at === other.at && one.order < other.order);
-  }
-
-  #push(event: Event): void {
-    const heap = this.#heap;
-    let at = heap.length;
-    heap.push(event);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#before(event, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = event;
-  }
-
-  #pop(): Event {
-    const heap = this.#heap;
-    const first = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return first;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && this.#before(heap[child + 1]!, heap[child]!)) child++;
-      if (!this.#before(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
-    return first;
-  }
-}
+import type { VirtualClock } from "./clock.ts";
+import { Sites } from "./sites.ts";
 
 export interface Host {
   /** How long a delivery takes; `chance`: in [0, 1), the same for a message in every run. */
@@ -110,15 +30,6 @@ export interface Host {
 
 export const LIVE: Host = { latency: (chance) => 50 + Math.floor(chance * 100), up: () => true };
 export const DEAD: Host = { latency: () => 30_000, up: () => false };
-
-interface Site {
-  busy: number;
-  /** Not to be asked before this time. */
-  deadUntil: Millis;
-  /** Failures in a row since it was left alone, and when the first of them came. */
-  failures: number;
-  firstFailure: Millis;
-}
 
 /** What outlives a crash: hosts, what they got, and what was acknowledged. */
 export class Outside {
@@ -171,8 +82,7 @@ export class World {
   readonly qmgr: Qmgr;
   readonly #config: Config;
   readonly #disk: SimulatedDisk | null;
-  readonly #sites = new Map<string, Site>();
-  readonly #limit: number;
+  readonly #sites: Sites;
   #gone = false;
 
   private constructor({ outside, clock, disk, main = "" }: WorldOptions, store: QueueStore) {
@@ -182,8 +92,16 @@ export class World {
     this.#disk = disk ?? null;
     this.#config = loadConfig(configured(`${main}\n`).runtime, "/etc/postfix").main;
     const log = testLog(clock);
-    const rules = transportRules("smtp", this.#config.default_process_limit, this.#config, log.service("qmgr"));
-    this.#limit = rules.window.limit;
+    const { default_process_limit: processes, postrider_stalled_delivery_limit: stalled } = this.#config;
+    const rules = transportRules("smtp", processes, this.#config, log.service("qmgr"), stalled);
+    const { initial_destination_concurrency: cohort, minimal_backoff_time: rest } = this.#config;
+    this.#sites = new Sites({
+      limit: rules.window.limit,
+      cohort,
+      rest,
+      now: () => clock.monotonic(),
+      breaks: (rule) => outside.breaks(rule),
+    });
     const agent: DeliveryAgent = { deliver: (request) => this.#deliver(request), close: () => Promise.resolve() };
     this.qmgr = new Qmgr({
       config: this.#config,
@@ -218,6 +136,13 @@ export class World {
   /** Storage of this world has died, or the process has: nothing of it counts any more. */
   crash(): void {
     this.#gone = true;
+  }
+
+  /** What is under way is called off. */
+  async stop(): Promise<void> {
+    const stopped = this.qmgr.stop(0).then(() => this.store.close());
+    await this.pass(5_000);
+    await stopped;
   }
 
   /** Acknowledged when it resolves. */
@@ -255,45 +180,23 @@ export class World {
     return Promise.resolve();
   }
 
-  #site(name: string): Site {
-    let site = this.#sites.get(name);
-    if (site === undefined) this.#sites.set(name, site = { busy: 0, deadUntil: 0, failures: 0, firstFailure: 0 });
-    return site;
-  }
-
   #deliver(request: DeliveryRequest): Promise<readonly DeliveryResult[]> {
     const { outside, clock } = this;
     const { nexthop, recipients } = request;
-    const site = this.#site(nexthop);
     const host = outside.hosts(nexthop);
     const begun = clock.monotonic();
-    if (++site.busy > this.#limit) outside.breaks(`${site.busy} deliveries at once to ${nexthop}`);
-    if (begun < site.deadUntil) outside.breaks(`${nexthop} is dead until ${site.deadUntil} and asked at ${begun}`);
-    if (site.deadUntil > 0 && begun >= site.deadUntil) site.failures = site.deadUntil = 0;
+    this.#sites.begin(nexthop);
     return new Promise((resolve) => {
       const chance = new Seeded(numberOf(recipients[0]!.address)).next();
       clock.after(host.latency(chance), () => {
-        site.busy--;
         if (this.#gone) return;
         const up = host.up(begun);
-        if (up) site.failures = 0;
-        else this.#failed(site);
-        if (site.busy === 0 && site.deadUntil === 0) site.failures = 0;
+        this.#sites.end(nexthop, up);
+        if (!up) outside.attemptsOnDead++;
         if (up) { for (const { address } of recipients) this.#arrives(address); }
         resolve(recipients.map(() => resultOf(up)));
       });
     });
-  }
-
-  /**
-   * As many in a row as the window is at first: it counts as dead, and is left alone for minimal_backoff_time. A
-   * destination for which nothing is under way or waits is forgotten, as in Postfix.
-   */
-  #failed(site: Site): void {
-    const { initial_destination_concurrency: most, minimal_backoff_time: rest } = this.#config;
-    this.outside.attemptsOnDead++;
-    if (++site.failures === 1) site.firstFailure = this.clock.monotonic();
-    if (site.failures === most) site.deadUntil = site.firstFailure + rest;
   }
 
   #arrives(address: string): void {

@@ -118,6 +118,7 @@ smtp_connection_cache_on_demand = no
 destination_concurrency_feedback_debug = yes
 minimal_backoff_time = 1000s
 maximal_backoff_time = 1000s
+qmgr_message_active_limit = 70
 ${NAMES.map((name) => SCRIPTS[name]!.settings).join("\n")}
 `;
 const SERVICES = NAMES.map((name) => `${name} unix - - n - - smtp`).join("\n");
@@ -194,6 +195,14 @@ describe("the queue manager beside Debian's", { skip: !debianPostfix }, () => {
       assert.deepEqual(mine, theirs);
     });
   }
+
+  test("a destination that fills the active queue is warned of in the same words", () => {
+    const warnings = (log: string): readonly string[] =>
+      [...log.matchAll(/warning: ((?:mail for|this may|you may|so that|please avoid|lots of|to turn off) .*)/g)]
+        .map(([, text]) => text!.replace(/\[127\.0\.0\.1\]:\d+/g, "HOST"));
+    assert.ok(warnings(debian.log()).length >= 4 * NAMES.length, debian.log());
+    assert.deepEqual([...warnings(ours.log)].sort(), [...warnings(debian.log())].sort());
+  });
 
   test("what waits for a dead destination is put off with the same words", () => {
     const mine = statuses(ours.log);

@@ -1,0 +1,65 @@
+/**
+ * What destinations see of the queue manager: how many deliveries at once, and whether they are left alone when they
+ * do not answer. It tells of every rule that is broken; what it sees beyond that is forgotten.
+ */
+
+import type { Millis } from "../../src/runtime.ts";
+
+export interface SiteRules {
+  /** Deliveries to one destination at once. */
+  readonly limit: number;
+  /** After that many failures in a row it is dead for sure. */
+  readonly cohort: number;
+  /** For how long a dead one is left alone. */
+  readonly rest: Millis;
+  readonly now: () => Millis;
+  readonly breaks: (rule: string) => void;
+}
+
+interface Site {
+  busy: number;
+  /** Not to be asked before this time. */
+  deadUntil: Millis;
+  /** Failures in a row since it was left alone, and when the first of them came. */
+  failures: number;
+  firstFailure: Millis;
+}
+
+export class Sites {
+  readonly #rules: SiteRules;
+  readonly #sites = new Map<string, Site>();
+
+  constructor(rules: SiteRules) {
+    this.#rules = rules;
+  }
+
+  begin(name: string): void {
+    const { limit, now, breaks } = this.#rules;
+    const site = this.#site(name);
+    const begun = now();
+    if (++site.busy > limit) breaks(`${site.busy} deliveries at once to ${name}`);
+    if (begun < site.deadUntil) breaks(`${name} is dead until ${site.deadUntil} and asked at ${begun}`);
+    if (site.deadUntil > 0 && begun >= site.deadUntil) site.failures = site.deadUntil = 0;
+  }
+
+  /** A destination for which nothing is under way or waits is forgotten, as in Postfix. */
+  end(name: string, answered: boolean): void {
+    const site = this.#site(name);
+    site.busy--;
+    if (answered) site.failures = 0;
+    else this.#failed(site);
+    if (site.busy === 0 && site.deadUntil === 0) site.failures = 0;
+  }
+
+  #failed(site: Site): void {
+    const { cohort, rest, now } = this.#rules;
+    if (++site.failures === 1) site.firstFailure = now();
+    if (site.failures === cohort) site.deadUntil = site.firstFailure + rest;
+  }
+
+  #site(name: string): Site {
+    let site = this.#sites.get(name);
+    if (site === undefined) this.#sites.set(name, site = { busy: 0, deadUntil: 0, failures: 0, firstFailure: 0 });
+    return site;
+  }
+}
