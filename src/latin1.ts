@@ -5,8 +5,14 @@
 
 const CHUNK = 4096;
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  if (end - start > 64) {
+    // Native for the usual case: as many characters as bytes, and none for a wrong byte, is ASCII.
+    const text = decoder.decode(bytes.subarray(start, end));
+    if (text.length === end - start && !text.includes("\ufffd")) return text;
+  }
   if (end - start <= CHUNK) return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
   let text = "";
   for (let at = start; at < end; at += CHUNK) text += latin1Decode(bytes, at, Math.min(at + CHUNK, end));
@@ -31,8 +37,6 @@ export function latin1EncodeInto(text: string, bytes: Uint8Array, at: number): v
   }
   for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
 }
-
-const decoder = new TextDecoder();
 
 /** Latin-1 text that holds UTF-8 bytes, as Unicode text. */
 export function unicodeOf(text: string): string {

@@ -10,8 +10,9 @@
 
 import type { Envelope, QueueId, Recipient } from "../envelope.ts";
 import type { Millis } from "../runtime.ts";
-import type { DueItem } from "./due-heap.ts";
+import { latin1Encode } from "../latin1.ts";
 import { FieldReader } from "./field-reader.ts";
+import type { Part } from "./key-rows.ts";
 import type { QueueEntry, QueueName, Waiting } from "./store.ts";
 
 export interface EntryParts {
@@ -20,7 +21,7 @@ export interface EntryParts {
 }
 
 /** One message in the store's index. */
-export class MessageRecord implements DueItem {
+export class MessageRecord {
   readonly id: QueueId;
   queue: QueueName;
   /** What a crash would make of an active message. */
@@ -32,8 +33,6 @@ export class MessageRecord implements DueItem {
   warned = false;
   /** Values "content:<id>:<n>" after "content:<id>". */
   chunks = 0;
-  heapIndex = -1;
-  text = "";
   /** Kept while the message is incoming or active. */
   parts: EntryParts | null = null;
 
@@ -60,23 +59,26 @@ export function freshText(record: MessageRecord, envelope: Envelope): string {
   return `${headOf(record)}0\n${JSON.stringify(envelope)}`;
 }
 
-/** The record's text with its present state; `waiting` null keeps what it says there. */
-export function changedText(record: MessageRecord, waiting: readonly Waiting[] | null): string {
-  const first = record.text.indexOf("\n") + 1;
-  const second = record.text.indexOf("\n", first) + 1;
+/** The text with the record's present state; `waiting` null keeps what it says there. */
+export function changedText(text: string, record: MessageRecord, waiting: readonly Waiting[] | null): string {
+  const first = text.indexOf("\n") + 1;
+  const second = text.indexOf("\n", first) + 1;
   const kept = waiting === null
-    ? record.text.slice(first, second)
+    ? text.slice(first, second)
     : JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status])) + "\n";
-  return headOf(record) + kept + record.text.slice(second);
+  return headOf(record) + kept + text.slice(second);
 }
 
-/** Reads the first line; a record in the queue "corrupt" when it cannot be understood. */
-export function readRecord(id: QueueId, text: string): MessageRecord {
-  const record = new MessageRecord(id, "corrupt");
-  record.text = text;
-  const queue = QUEUES[text[2] ?? ""];
-  if (text[0] !== VERSION || text[1] !== " " || queue === undefined || text[3] !== " ") return record;
-  const fields = new FieldReader(text, 4);
+const SPACE = 32;
+const LINE_END = 10;
+
+/** Reads the first line into the record; in the queue "corrupt" when it cannot be understood. */
+function readHead(record: MessageRecord, { bytes, start, end }: Part): MessageRecord {
+  record.queue = "corrupt";
+  const queue = QUEUES[String.fromCharCode(bytes[start + 2]!)];
+  const sound = end - start > 4 && bytes[start] === VERSION.charCodeAt(0) && bytes[start + 1] === SPACE;
+  if (!sound || queue === undefined || bytes[start + 3] !== SPACE) return record;
+  const fields = new FieldReader(bytes, start + 4, end);
   record.arrived = fields.number();
   record.due = fields.number();
   record.size = fields.number();
@@ -84,9 +86,30 @@ export function readRecord(id: QueueId, text: string): MessageRecord {
   record.warned = fields.number() === 1;
   record.chunks = fields.number();
   const sum = record.arrived + record.due + record.size + record.attempts + record.chunks;
-  if (Number.isNaN(sum) || text[fields.at - 1] !== "\n") return record;
+  if (Number.isNaN(sum) || bytes[fields.at - 1] !== LINE_END) return record;
   record.queue = queue;
   record.origin = queue === "incoming" ? "incoming" : "deferred";
+  return record;
+}
+
+export function readRecord(id: QueueId, text: Part): MessageRecord {
+  return readHead(new MessageRecord(id, "corrupt"), text);
+}
+
+const scratch = new MessageRecord("", "corrupt");
+
+/** When a deferred message is due; null: it is in another queue, or cannot be understood. */
+export function deferredDue(text: Part): Millis | null {
+  const { queue, due } = readHead(scratch, text);
+  return queue === "deferred" ? due : null;
+}
+
+/** A message of the deferred queue by its text: its due time may be known to be another. */
+export function deferredRecord(id: QueueId, due: Millis, text: string): MessageRecord {
+  const end = text.indexOf("\n") + 1;
+  const record = readRecord(id, { bytes: latin1Encode(text.slice(0, end)), start: 0, end });
+  record.queue = record.origin = "deferred";
+  record.due = due;
   return record;
 }
 

@@ -78,7 +78,7 @@ export class Housekeeper {
   }
 
   async #removeDead(): Promise<void> {
-    const { segments, files, folder, reader } = this.#context;
+    const { segments, files, folder, reader, slots } = this.#context;
     for (;;) {
       const oldest = segments[0];
       // The newest one keeps the epoch.
@@ -86,6 +86,7 @@ export class Housekeeper {
       await reader.release(oldest);
       await removeDurably(files, folder, oldest.name);
       segments.shift();
+      slots.forget(oldest);
     }
   }
 
@@ -124,11 +125,13 @@ export class Housekeeper {
     let copied: Slot[] = [];
     let bytes = 0;
     let looked = 0;
-    for (const [key, slot] of this.#context.slots.map) {
+    const { slots } = this.#context;
+    for (let row = 0; row < slots.rows; row++) {
       if (this.#closing) return false;
       if (++looked % LOOK_STEP === 0) await new Promise<void>((resolve) => this.#context.clock.soon(resolve));
-      if (slot.segment !== segment) continue;
-      const operation = await this.#copyOf(key, slot);
+      const slot = slots.slotAt(row);
+      if (slot?.segment !== segment) continue;
+      const operation = await this.#copyOf(slots.keyAt(row)!, slot, slots.textAt(row));
       if (operation === null) continue;
       operations.push(operation);
       copied.push(slot);
@@ -143,14 +146,14 @@ export class Housekeeper {
     return segment.live === 0;
   }
 
-  async #copyOf(key: string, slot: Slot): Promise<Operation | null> {
-    if (slot.text !== null) return { kind: "put", key, value: slot.text };
+  async #copyOf(key: string, slot: Slot, text: string | null): Promise<Operation | null> {
+    if (text !== null) return { kind: "put", key, value: text };
     if (slot.file !== null) return { kind: "put", key, value: { file: slot.file, size: slot.length } };
     try {
       return { kind: "put", key, value: [await readBulk(this.#context, slot, 0, slot.length)] };
     } catch (error) {
       // It stays where it is: the damage is reported when the message is read.
-      if (this.#context.slots.map.get(key) === slot) {
+      if (this.#context.slots.holds(key, slot)) {
         this.#context.log.warn(`queue data of ${key} cannot be moved: ${messageOf(error)}`);
       }
       return null;
