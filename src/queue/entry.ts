@@ -117,26 +117,46 @@ export function freshWaiting(recipients: readonly Recipient[]): readonly Waiting
   return recipients.map((recipient, index) => ({ recipient, index, reason: "", status: "" }));
 }
 
-/** Parses what the record's text holds. */
+/** Parses what an entry's text holds. */
 export function readParts(text: string): EntryParts | null {
   const first = text.indexOf("\n") + 1;
   const second = text.indexOf("\n", first) + 1;
   if (first === 0 || second === 0) return null;
   try {
-    const envelope = JSON.parse(text.slice(second)) as Envelope;
-    if (!Array.isArray(envelope.recipients) || typeof envelope.sender !== "string") return null;
-    const list = JSON.parse(text.slice(first, second)) as 0 | [number, string, string][];
-    if (list === 0) return { envelope, waiting: freshWaiting(envelope.recipients) };
-    const waiting: Waiting[] = [];
-    for (const [index, reason, status] of list) {
-      const recipient = envelope.recipients[index];
-      if (recipient === undefined || typeof reason !== "string" || typeof status !== "string") return null;
-      waiting.push({ recipient, index, reason, status });
-    }
-    return { envelope, waiting };
+    return partsOf(JSON.parse(text.slice(first, second)), JSON.parse(text.slice(second)));
   } catch {
     return null;
   }
+}
+
+/** Both as they were parsed. */
+function partsOf(list: unknown, stored: unknown): EntryParts | null {
+  const envelope = stored as Envelope | null;
+  if (!Array.isArray(envelope?.recipients) || typeof envelope.sender !== "string") return null;
+  if (list === 0) return { envelope, waiting: freshWaiting(envelope.recipients) };
+  if (!Array.isArray(list)) return null;
+  const waiting: Waiting[] = [];
+  for (const one of list) {
+    if (!Array.isArray(one)) return null;
+    const [index, reason, status] = one as [number, string, string];
+    const recipient = envelope.recipients[index];
+    if (recipient === undefined || typeof reason !== "string" || typeof status !== "string") return null;
+    waiting.push({ recipient, index, reason, status });
+  }
+  return { envelope, waiting };
+}
+
+/** An entry from its three lines, the second and third parsed; null when they cannot be understood. */
+export function readStored(
+  id: QueueId,
+  head: string,
+  waiting: unknown,
+  envelope: unknown,
+): { readonly record: MessageRecord; readonly parts: EntryParts } | null {
+  const line = latin1Encode(`${head}\n`);
+  const record = readRecord(id, { bytes: line, start: 0, end: line.length });
+  const parts = record.queue === "corrupt" ? null : partsOf(waiting, envelope);
+  return parts === null ? null : { record, parts };
 }
 
 export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {

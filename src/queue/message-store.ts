@@ -26,7 +26,16 @@ import {
 import { type Accept, chunkKey, contentKey, IncomingMessage } from "./incoming.ts";
 import { startsWith } from "./key-rows.ts";
 import { QueueIds } from "./queue-id.ts";
-import type { Committed, Incoming, Progress, QueueEntry, QueueName, QueueStore, Waiting } from "./store.ts";
+import type {
+  Committed,
+  Incoming,
+  Progress,
+  QueueEntry,
+  QueueName,
+  QueueStore,
+  StoredEntry,
+  Waiting,
+} from "./store.ts";
 
 export interface StoreOptions {
   readonly clock: Clock;
@@ -101,6 +110,15 @@ export class MessageStore implements QueueStore {
     if (record === null) return null;
     const parts = this.#parts(record);
     return parts === null ? null : queueEntry(record, parts);
+  }
+
+  stored(id: QueueId): StoredEntry | null {
+    const queue = this.queueOf(id);
+    return queue === null ? null : { id, queue, text: this.#text(id) };
+  }
+
+  queueOf(id: QueueId): QueueName | null {
+    return this.#records.get(id)?.queue ?? (this.#deferred.has(this.#row(id)) ? "deferred" : null);
   }
 
   *list(queue: QueueName): Iterable<QueueId> {
@@ -291,7 +309,7 @@ export class MessageStore implements QueueStore {
   }
 
   #has(id: QueueId): boolean {
-    return this.#records.has(id) || this.#deferred.has(this.#row(id));
+    return this.queueOf(id) !== null;
   }
 
   /** Where the engine has the entry: as long as it is there. */

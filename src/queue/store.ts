@@ -42,6 +42,13 @@ export interface QueueEntry {
   readonly warned: boolean;
 }
 
+/** An entry as it is stored (entry.ts): text that nobody has read. */
+export interface StoredEntry {
+  readonly id: QueueId;
+  readonly queue: QueueName;
+  readonly text: string;
+}
+
 /** Proof that a message is durable; only QueueStore makes it. The 250 after DATA needs it. */
 export interface Committed {
   readonly entry: QueueEntry;
@@ -74,7 +81,10 @@ export interface QueueStore extends ContentSource {
   readonly kind: string;
   begin(): Incoming;
   get(id: QueueId): QueueEntry | null;
-  /** Ids in that state, oldest first; deferred: earliest due first. */
+  /** The same unread, for who hands it on. */
+  stored(id: QueueId): StoredEntry | null;
+  queueOf(id: QueueId): QueueName | null;
+  /** Ids in that state, oldest first; deferred: earliest due first. Those that come or go meanwhile may be among them or not. */
   list(queue: QueueName): Iterable<QueueId>;
   count(queue: QueueName): number;
   /** Deferred entries whose due time has come, earliest first. */
