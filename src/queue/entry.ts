@@ -13,7 +13,7 @@ import type { Millis } from "../runtime.ts";
 import { latin1Encode } from "../latin1.ts";
 import { FieldReader } from "./field-reader.ts";
 import type { Part } from "./key-rows.ts";
-import type { QueueEntry, QueueName, Waiting } from "./store.ts";
+import type { Progress, QueueEntry, QueueName, Waiting } from "./store.ts";
 
 export interface EntryParts {
   readonly envelope: Envelope;
@@ -157,6 +157,17 @@ export function readStored(
   const record = readRecord(id, { bytes: line, start: 0, end: line.length });
   const parts = record.queue === "corrupt" ? null : partsOf(waiting, envelope);
   return parts === null ? null : { record, parts };
+}
+
+/** Who still waits, with what is known now. */
+export function waitingAfter(former: readonly Waiting[], { done, deferred }: Progress): readonly Waiting[] {
+  const waiting: Waiting[] = [];
+  for (const one of former) {
+    if (done.includes(one.index)) continue;
+    const news = deferred.find((result) => result.index === one.index);
+    waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
+  }
+  return waiting;
 }
 
 export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {

@@ -22,6 +22,7 @@ import {
   queueEntry,
   readParts,
   readRecord,
+  waitingAfter,
 } from "./entry.ts";
 import { type Accept, chunkKey, contentKey, IncomingMessage } from "./incoming.ts";
 import { startsWith } from "./key-rows.ts";
@@ -153,25 +154,23 @@ export class MessageStore implements QueueStore {
     const record = this.#record(id);
     const parts = record === null ? null : this.#parts(record);
     if (record === null || parts === null) return DONE;
-    const waiting: Waiting[] = [];
-    for (const one of parts.waiting) {
-      if (progress.done.includes(one.index)) continue;
-      const news = progress.deferred.find((result) => result.index === one.index);
-      waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
-    }
+    const waiting = waitingAfter(parts.waiting, progress);
     if (waiting.length === 0) return this.#remove(record, durability);
     if (record.parts !== null) record.parts.waiting = waiting;
     return this.#rewrite(record, durability, waiting);
   }
 
-  defer(id: QueueId, due: Millis): Promise<void> {
+  defer(id: QueueId, due: Millis, progress?: Progress): Promise<void> {
     const record = this.#record(id);
     if (record === null || record.queue === "corrupt") return DONE;
+    const parts = progress === undefined ? null : this.#parts(record);
+    const waiting = parts === null ? null : waitingAfter(parts.waiting, progress!);
+    if (waiting?.length === 0) return this.#remove(record, "lazy");
     record.attempts++;
     if (record.queue === "hold") record.due = due;
     else this.#defer(record, due);
     this.#contents.remove(id);
-    return this.#rewrite(record, "lazy");
+    return this.#rewrite(record, "lazy", waiting);
   }
 
   warned(id: QueueId): Promise<void> {

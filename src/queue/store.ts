@@ -98,8 +98,8 @@ export interface QueueStore extends ContentSource {
    * is removed with its content.
    */
   mark(id: QueueId, progress: Progress, durability: "lazy" | "durable"): Promise<void>;
-  /** active -> deferred. Lazy: after a crash it is tried again at once. */
-  defer(id: QueueId, due: Millis): Promise<void>;
+  /** active -> deferred, with what mark() would note of it. Lazy: after a crash it is tried again at once. */
+  defer(id: QueueId, due: Millis, progress?: Progress): Promise<void>;
   /** Notes that the delay warning went out. */
   warned(id: QueueId): Promise<void>;
   /** Operator actions: durable when they resolve; false when there is no such message. */

@@ -20,7 +20,7 @@ import type { SlotKind, SlotPlace, Slots } from "./slots.ts";
 
 const NAME = "checkpoint";
 /** Items written between two turns of the event loop. */
-const STEP = 2000;
+const STEP = 500;
 /** Characters of a group of items. */
 const GROUP = 16 * 1024;
 const TWO_32 = 2 ** 32;
