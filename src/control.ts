@@ -22,8 +22,9 @@ export interface ControlRequest {
   readonly queues?: readonly string[];
 }
 
-/** JSON-safe objects, one a line. */
-export type ControlAnswer = AsyncIterable<object>;
+/** A JSON-safe object, for one line; a string: such lines, all with their line ends. */
+export type ControlValue = object | string;
+export type ControlAnswer = AsyncIterable<ControlValue>;
 export type ControlHandler = (request: ControlRequest) => ControlAnswer;
 
 const REQUEST_LIMIT = 64 * 1024;
@@ -39,6 +40,35 @@ export function queuePath(queueDirectory: string): string {
 
 /** A long answer goes out in pieces of this size, and everything else has its turn between them. */
 const PIECE = 32 * 1024;
+
+function linesOf(value: ControlValue): string {
+  return typeof value === "string" ? value : JSON.stringify(value) + "\n";
+}
+
+type Each = (value: Record<string, unknown>) => void;
+
+/** null: the line is none of ours. */
+function parsed(line: string): Record<string, unknown> | null {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
+/** Hands on an answer that comes from this process. */
+export async function each(answer: ControlAnswer, take: Each): Promise<void> {
+  for await (const value of answer) {
+    if (typeof value !== "string") {
+      take(value as Record<string, unknown>);
+      continue;
+    }
+    for (const line of value.split("\n")) {
+      const read = line === "" ? null : parsed(line);
+      if (read !== null) take(read);
+    }
+  }
+}
 
 async function answerAll(
   { clock }: Pick<Runtime, "clock">,
@@ -60,7 +90,7 @@ async function answerAll(
     const request = JSON.parse(line) as ControlRequest;
     if (open && !OPEN_REQUESTS.has(request.request)) throw new Error("not permitted on this socket");
     for await (const value of handler(request)) {
-      held += JSON.stringify(value) + "\n";
+      held += linesOf(value);
       if (held.length < PIECE) continue;
       await flush();
       if (socket.destroyed) return;
@@ -101,20 +131,21 @@ export async function serveControl(
   return listeners;
 }
 
-/** Lines of the answer but the last; null when nothing listens. Throws when the other side reports an error. */
+/** Lines of the answer but the last, without those that cannot be read; null when nothing listens. Throws when the other side reports an error. */
 export async function ask(
   runtime: Runtime,
   path: string,
   request: ControlRequest,
-  each: (value: Record<string, unknown>) => void,
+  each: Each,
   within: Millis = 60_000,
 ): Promise<boolean | null> {
   let answered = false;
   let fault: Error | null = null;
   let rest = "";
   const takeLine = (line: string): void => {
-    const value = JSON.parse(line) as Record<string, unknown>;
     answered = true;
+    const value = parsed(line);
+    if (value === null) return;
     if (typeof value.error === "string") throw new Error(value.error);
     if (value.done !== true) each(value);
   };

@@ -49,15 +49,22 @@ export class SiteFlush {
 
   async #collect(site: string): Promise<number> {
     const { store, qmgr, runtime: { clock } } = this.#world;
-    const ids = [...store.list("deferred")];
     let count = 0;
-    for (let at = 0; at < ids.length; at += STEP) {
-      const due = ids.slice(at, at + STEP).filter((id) => this.#isFor(id, site));
+    let looked = 0;
+    let due: string[] = [];
+    const send = async (): Promise<void> => {
       for (const id of due) await store.flush(id);
       if (due.length > 0) qmgr.flush(due);
       count += due.length;
+      due = [];
+    };
+    for (const id of store.list("deferred")) {
+      if (this.#isFor(id, site)) due.push(id);
+      if (++looked % STEP > 0) continue;
+      await send();
       await new Promise<void>((resolve) => clock.soon(resolve));
     }
+    await send();
     return count;
   }
 

@@ -4,7 +4,7 @@
  * over when the old one has ended its sessions; a configuration that cannot be used is reported and the old one stays.
  */
 
-import { type ControlRequest, serveControl } from "./control.ts";
+import { type ControlAnswer, type ControlRequest, serveControl } from "./control.ts";
 import { type Config, loadConfig, type Loaded } from "./config/config.ts";
 import { userNamed } from "./config/passwd.ts";
 import { ConfigError, messageOf, systemCode } from "./errors.ts";
@@ -205,7 +205,7 @@ export class Master {
     await file.close();
   }
 
-  async *#answer(request: ControlRequest): AsyncIterable<object> {
+  async *#answer(request: ControlRequest): ControlAnswer {
     const mta = this.#mta;
     if (mta === null) throw new Error("the mail system is reloading");
     switch (request.request) {

@@ -5,14 +5,14 @@
  */
 
 import { userNumbered } from "./config/passwd.ts";
-import type { ControlRequest } from "./control.ts";
+import type { ControlAnswer, ControlRequest, ControlValue } from "./control.ts";
 import type { FlushAnswer } from "./flush.ts";
 import { systemCode } from "./errors.ts";
 import { latin1Decode } from "./latin1.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
-import { type ListedEntry, listEntry } from "./queue-list.ts";
+import { type ListedEntry, storedLine } from "./queue-list.ts";
 import type { QueueEntry, QueueName, QueueStore } from "./queue/store.ts";
-import type { FileStat, OpenFile, Runtime } from "./runtime.ts";
+import type { Clock, FileStat, Millis, OpenFile, Runtime } from "./runtime.ts";
 
 export interface QueueWorld {
   readonly runtime: Runtime;
@@ -30,7 +30,7 @@ export interface QueueWorld {
 const LISTED = ["active", "incoming", "deferred", "hold"] as const;
 
 type QueueRequest = ControlRequest["request"];
-type Answerer = (world: QueueWorld, request: ControlRequest) => AsyncIterable<object>;
+type Answerer = (world: QueueWorld, request: ControlRequest) => ControlAnswer;
 
 const ANSWERERS: Partial<Record<QueueRequest, Answerer>> = {
   list,
@@ -43,15 +43,18 @@ const ANSWERERS: Partial<Record<QueueRequest, Answerer>> = {
 };
 
 /** null: the request is none about the queue. */
-export function answerQueueRequest(world: QueueWorld, request: ControlRequest): AsyncIterable<object> | null {
+export function answerQueueRequest(world: QueueWorld, request: ControlRequest): ControlAnswer | null {
   return ANSWERERS[request.request]?.(world, request) ?? null;
 }
 
-async function* list(world: QueueWorld): AsyncIterable<ListedEntry> {
+/** A long list goes out in texts of about this size, between which the caller does other things. */
+const LIST_STEP = 32 * 1024;
+
+async function* list(world: QueueWorld): AsyncIterable<ControlValue> {
   const { store } = world;
   for await (const { name, stat, dropped } of maildrop(world)) {
     const owner = userNumbered(world.runtime, stat.uid)?.name ?? `uid${stat.uid}`;
-    yield {
+    const entry: ListedEntry = {
       queue: "maildrop",
       id: name,
       arrived: stat.modified,
@@ -59,13 +62,24 @@ async function* list(world: QueueWorld): AsyncIterable<ListedEntry> {
       sender: dropped.sender ?? owner,
       recipients: dropped.recipients.map((address) => ({ address, reason: "" })),
     };
+    yield entry;
   }
+  let lines = "";
   for (const queue of LISTED) {
-    for (const id of [...store.list(queue)]) {
-      const entry = store.get(id);
-      if (entry !== null) yield listEntry(entry);
+    for (const id of idsIn(store, queue)) {
+      const entry = store.stored(id);
+      if (entry !== null) lines += storedLine(entry);
+      if (lines.length < LIST_STEP) continue;
+      yield lines;
+      lines = "";
     }
   }
+  if (lines !== "") yield lines;
+}
+
+/** As they are now: mail that comes meanwhile would never let the list end. The deferred queue sees to that itself. */
+function idsIn(store: QueueStore, queue: QueueName): Iterable<string> {
+  return queue === "deferred" ? store.list(queue) : [...store.list(queue)];
 }
 
 async function* flush(world: QueueWorld, { id, site }: ControlRequest): AsyncIterable<object> {
@@ -83,19 +97,61 @@ async function* change(
   { ids, queues }: ControlRequest,
   possible: readonly QueueName[],
   action: (id: string) => Promise<boolean>,
-): AsyncIterable<object> {
+): AsyncIterable<ControlValue> {
   const { store } = world;
   const within = possible.filter((queue) => queues === undefined || queues.includes(queue));
-  const chosen = ids ?? within.flatMap((queue) => [...store.list(queue)]);
-  for (const id of chosen) {
-    const queue = store.get(id)?.queue;
-    if (queue !== undefined && within.includes(queue) && await action(id)) yield { id };
-  }
+  const chosen = ids ?? allOf(store, within);
+  const act = (id: string): Promise<boolean> | null => {
+    const queue = store.queueOf(id) ?? undefined;
+    return queue !== undefined && within.includes(queue) ? action(id) : null;
+  };
+  yield* inSlices(world.runtime.clock, chosen, act);
   // A message in maildrop can only be removed: pickup takes it at any moment.
   if (possible === LISTED && (queues === undefined || queues.includes("maildrop"))) {
     for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { id: name };
   }
   world.look();
+}
+
+function* allOf(store: QueueStore, queues: readonly QueueName[]): Iterable<string> {
+  for (const queue of queues) yield* idsIn(store, queue);
+}
+
+/** How long messages are changed without a look at anything else; they become durable together. */
+const SLICE: Millis = 1;
+
+/** So many slices may be on their way to the storage. */
+const SLICES = 16;
+
+/** The ids of those that `act` changed, as lines of the answer. */
+async function* inSlices(
+  clock: Clock,
+  ids: Iterable<string>,
+  act: (id: string) => Promise<boolean> | null,
+): AsyncIterable<string> {
+  type Change = readonly [string, Promise<boolean>];
+  const changed = async (slice: readonly Change[]): Promise<string> => {
+    const done = await Promise.all(slice.map(([, over]) => over));
+    return slice.filter((_, at) => done[at]).map(([id]) => `{"id":"${id}"}\n`).join("");
+  };
+  const under: Promise<string>[] = [];
+  let slice: Change[] = [];
+  let end = clock.monotonic() + SLICE;
+  for (const id of ids) {
+    const over = act(id);
+    if (over !== null) slice.push([id, over]);
+    if (clock.monotonic() < end) continue;
+    const now = changed(slice);
+    // Its fault is told when it is waited for.
+    now.catch(() => {});
+    under.push(now);
+    slice = [];
+    await new Promise<void>((resolve) => clock.soon(resolve));
+    if (under.length >= SLICES) yield await under.shift()!;
+    end = clock.monotonic() + SLICE;
+  }
+  for (const one of under) yield await one;
+  yield await changed(slice);
 }
 
 /** Mail is resolved anew at each attempt: to be due is all there is to it. */

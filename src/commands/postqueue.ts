@@ -5,7 +5,7 @@
 
 import type { Config } from "../config/config.ts";
 import type { ControlRequest } from "../control.ts";
-import type { ListedEntry } from "../queue-list.ts";
+import { type ListedEntry, listedEntry } from "../queue-list.ts";
 import type { Runtime } from "../runtime.ts";
 import { requireAuthorized } from "./authorized.ts";
 import { hasOption, lastValue } from "./getopt.ts";
@@ -47,7 +47,10 @@ async function list(tool: Tool, config: Config, each: (entry: ListedEntry) => vo
   if (access === "down") throw new Fatal(`Queue report unavailable - mail system is down (${NOT_RUNNING})`);
   if (access === "denied") throw new Fatal("Queue report unavailable - Permission denied");
   try {
-    await access.ask({ request: "list" }, (value) => each(value as unknown as ListedEntry));
+    await access.ask({ request: "list" }, (value) => {
+      const entry = listedEntry(value);
+      if (entry !== null) each(entry);
+    });
   } finally {
     await access.close();
   }

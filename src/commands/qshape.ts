@@ -5,7 +5,7 @@
  */
 
 import { splitAddress } from "../address.ts";
-import type { ListedEntry } from "../queue-list.ts";
+import { type ListedEntry, listedEntry } from "../queue-list.ts";
 import type { Runtime } from "../runtime.ts";
 import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
@@ -91,7 +91,10 @@ export function qshape(runtime: Runtime, arguments_: readonly string[]): Promise
     const access = await QueueAccess.open(tool, config, "anyone");
     if (access === "down" || access === "denied") throw new Fatal("the queue is not open to this user");
     try {
-      await access.ask({ request: "list" }, (value) => take(value as unknown as ListedEntry));
+      await access.ask({ request: "list" }, (value) => {
+        const entry = listedEntry(value);
+        if (entry !== null) take(entry);
+      });
     } finally {
       await access.close();
     }

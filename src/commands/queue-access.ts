@@ -7,7 +7,7 @@
 
 import type { Config } from "../config/config.ts";
 import { userNamed, userNumbered } from "../config/passwd.ts";
-import { ask, controlPath, type ControlRequest, queuePath } from "../control.ts";
+import { ask, controlPath, type ControlRequest, each as handOn, queuePath } from "../control.ts";
 import { systemCode } from "../errors.ts";
 import { openQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";
@@ -85,7 +85,7 @@ export class QueueAccess {
       return;
     }
     const answers = answerQueueRequest(this.#world, request);
-    for await (const value of answers ?? []) each(value as Record<string, unknown>);
+    if (answers !== null) await handOn(answers, each);
   }
 
   async close(): Promise<void> {

@@ -91,10 +91,12 @@ export class Settling {
       reason: result.reason,
       status: result.status,
     }));
-    if (done.length > 0 || reasons.length > 0) await store.mark(id, { done, deferred: reasons }, "lazy");
     if (late) await store.warned(id);
-    if (deferred.length > 0) await store.defer(id, dueAgain(envelope.arrived, now, config));
-    else logger.info(`${id}: removed`);
+    const progress = { done, deferred: reasons };
+    // One write for both: a dead destination has its whole queue put off.
+    if (deferred.length > 0) return store.defer(id, dueAgain(envelope.arrived, now, config), progress);
+    if (done.length > 0) await store.mark(id, progress, "lazy");
+    logger.info(`${id}: removed`);
   }
 
   #storageFailed(message: ActiveMessage, caught: unknown): void {

@@ -6,6 +6,8 @@
  * happened, and the next one may succeed.
  */
 
+import type { Part } from "./key-rows.ts";
+
 /** A file of its own in the storage, made by QueueEngine.large and durable before a commit names it. */
 export interface LargeFile {
   readonly file: string;
@@ -24,6 +26,8 @@ export interface Item {
   /** The value when it is text; null: readRange gives its bytes. */
   readonly text: string | null;
 }
+
+export type TextVisitor = (key: Part, text: Part, row: number) => void;
 
 /** The right to work on a key for a while, on a storage that several nodes share. */
 export interface Lease {
@@ -54,6 +58,17 @@ export interface QueueEngine {
   commit(operations: readonly Operation[], durability: Durability): Promise<void>;
   /** Items whose key starts with the prefix and is greater than `after`, by key. */
   scan(prefix: string, after: string | null, limit: number): Promise<readonly Item[]>;
+  /**
+   * The key's text as it was put last, also by a commit that is under way or lazy; null when it has none. Who deletes a
+   * key does not ask for it afterwards.
+   */
+  text(key: string): string | null;
+  /** What is stored as text, in no order; the bytes are good until `visit` returns. For the time before any commit. */
+  eachText(visit: TextVisitor): void;
+  /** A small number that a stored text has as long as its key is there; -1: there is no such key. */
+  rowOf(key: string): number;
+  /** The key that has the row. */
+  keyAt(row: number): string | null;
   /** Fewer bytes at the end of the value. ResourceError ENOENT when there is no such key, EIO when it is damaged. */
   readRange(key: string, offset: number, length: number): Promise<Uint8Array>;
   /** Everything lazy is durable when it resolves. */

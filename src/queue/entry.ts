@@ -10,9 +10,10 @@
 
 import type { Envelope, QueueId, Recipient } from "../envelope.ts";
 import type { Millis } from "../runtime.ts";
-import type { DueItem } from "./due-heap.ts";
+import { latin1Encode } from "../latin1.ts";
 import { FieldReader } from "./field-reader.ts";
-import type { QueueEntry, QueueName, Waiting } from "./store.ts";
+import type { Part } from "./key-rows.ts";
+import type { Progress, QueueEntry, QueueName, Waiting } from "./store.ts";
 
 export interface EntryParts {
   readonly envelope: Envelope;
@@ -20,7 +21,7 @@ export interface EntryParts {
 }
 
 /** One message in the store's index. */
-export class MessageRecord implements DueItem {
+export class MessageRecord {
   readonly id: QueueId;
   queue: QueueName;
   /** What a crash would make of an active message. */
@@ -32,8 +33,6 @@ export class MessageRecord implements DueItem {
   warned = false;
   /** Values "content:<id>:<n>" after "content:<id>". */
   chunks = 0;
-  heapIndex = -1;
-  text = "";
   /** Kept while the message is incoming or active. */
   parts: EntryParts | null = null;
 
@@ -60,23 +59,26 @@ export function freshText(record: MessageRecord, envelope: Envelope): string {
   return `${headOf(record)}0\n${JSON.stringify(envelope)}`;
 }
 
-/** The record's text with its present state; `waiting` null keeps what it says there. */
-export function changedText(record: MessageRecord, waiting: readonly Waiting[] | null): string {
-  const first = record.text.indexOf("\n") + 1;
-  const second = record.text.indexOf("\n", first) + 1;
+/** The text with the record's present state; `waiting` null keeps what it says there. */
+export function changedText(text: string, record: MessageRecord, waiting: readonly Waiting[] | null): string {
+  const first = text.indexOf("\n") + 1;
+  const second = text.indexOf("\n", first) + 1;
   const kept = waiting === null
-    ? record.text.slice(first, second)
+    ? text.slice(first, second)
     : JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status])) + "\n";
-  return headOf(record) + kept + record.text.slice(second);
+  return headOf(record) + kept + text.slice(second);
 }
 
-/** Reads the first line; a record in the queue "corrupt" when it cannot be understood. */
-export function readRecord(id: QueueId, text: string): MessageRecord {
-  const record = new MessageRecord(id, "corrupt");
-  record.text = text;
-  const queue = QUEUES[text[2] ?? ""];
-  if (text[0] !== VERSION || text[1] !== " " || queue === undefined || text[3] !== " ") return record;
-  const fields = new FieldReader(text, 4);
+const SPACE = 32;
+const LINE_END = 10;
+
+/** Reads the first line into the record; in the queue "corrupt" when it cannot be understood. */
+function readHead(record: MessageRecord, { bytes, start, end }: Part): MessageRecord {
+  record.queue = "corrupt";
+  const queue = QUEUES[String.fromCharCode(bytes[start + 2]!)];
+  const sound = end - start > 4 && bytes[start] === VERSION.charCodeAt(0) && bytes[start + 1] === SPACE;
+  if (!sound || queue === undefined || bytes[start + 3] !== SPACE) return record;
+  const fields = new FieldReader(bytes, start + 4, end);
   record.arrived = fields.number();
   record.due = fields.number();
   record.size = fields.number();
@@ -84,9 +86,30 @@ export function readRecord(id: QueueId, text: string): MessageRecord {
   record.warned = fields.number() === 1;
   record.chunks = fields.number();
   const sum = record.arrived + record.due + record.size + record.attempts + record.chunks;
-  if (Number.isNaN(sum) || text[fields.at - 1] !== "\n") return record;
+  if (Number.isNaN(sum) || bytes[fields.at - 1] !== LINE_END) return record;
   record.queue = queue;
   record.origin = queue === "incoming" ? "incoming" : "deferred";
+  return record;
+}
+
+export function readRecord(id: QueueId, text: Part): MessageRecord {
+  return readHead(new MessageRecord(id, "corrupt"), text);
+}
+
+const scratch = new MessageRecord("", "corrupt");
+
+/** When a deferred message is due; null: it is in another queue, or cannot be understood. */
+export function deferredDue(text: Part): Millis | null {
+  const { queue, due } = readHead(scratch, text);
+  return queue === "deferred" ? due : null;
+}
+
+/** A message of the deferred queue by its text: its due time may be known to be another. */
+export function deferredRecord(id: QueueId, due: Millis, text: string): MessageRecord {
+  const end = text.indexOf("\n") + 1;
+  const record = readRecord(id, { bytes: latin1Encode(text.slice(0, end)), start: 0, end });
+  record.queue = record.origin = "deferred";
+  record.due = due;
   return record;
 }
 
@@ -94,26 +117,57 @@ export function freshWaiting(recipients: readonly Recipient[]): readonly Waiting
   return recipients.map((recipient, index) => ({ recipient, index, reason: "", status: "" }));
 }
 
-/** Parses what the record's text holds. */
+/** Parses what an entry's text holds. */
 export function readParts(text: string): EntryParts | null {
   const first = text.indexOf("\n") + 1;
   const second = text.indexOf("\n", first) + 1;
   if (first === 0 || second === 0) return null;
   try {
-    const envelope = JSON.parse(text.slice(second)) as Envelope;
-    if (!Array.isArray(envelope.recipients) || typeof envelope.sender !== "string") return null;
-    const list = JSON.parse(text.slice(first, second)) as 0 | [number, string, string][];
-    if (list === 0) return { envelope, waiting: freshWaiting(envelope.recipients) };
-    const waiting: Waiting[] = [];
-    for (const [index, reason, status] of list) {
-      const recipient = envelope.recipients[index];
-      if (recipient === undefined || typeof reason !== "string" || typeof status !== "string") return null;
-      waiting.push({ recipient, index, reason, status });
-    }
-    return { envelope, waiting };
+    return partsOf(JSON.parse(text.slice(first, second)), JSON.parse(text.slice(second)));
   } catch {
     return null;
   }
+}
+
+/** Both as they were parsed. */
+function partsOf(list: unknown, stored: unknown): EntryParts | null {
+  const envelope = stored as Envelope | null;
+  if (!Array.isArray(envelope?.recipients) || typeof envelope.sender !== "string") return null;
+  if (list === 0) return { envelope, waiting: freshWaiting(envelope.recipients) };
+  if (!Array.isArray(list)) return null;
+  const waiting: Waiting[] = [];
+  for (const one of list) {
+    if (!Array.isArray(one)) return null;
+    const [index, reason, status] = one as [number, string, string];
+    const recipient = envelope.recipients[index];
+    if (recipient === undefined || typeof reason !== "string" || typeof status !== "string") return null;
+    waiting.push({ recipient, index, reason, status });
+  }
+  return { envelope, waiting };
+}
+
+/** An entry from its three lines, the second and third parsed; null when they cannot be understood. */
+export function readStored(
+  id: QueueId,
+  head: string,
+  waiting: unknown,
+  envelope: unknown,
+): { readonly record: MessageRecord; readonly parts: EntryParts } | null {
+  const line = latin1Encode(`${head}\n`);
+  const record = readRecord(id, { bytes: line, start: 0, end: line.length });
+  const parts = record.queue === "corrupt" ? null : partsOf(waiting, envelope);
+  return parts === null ? null : { record, parts };
+}
+
+/** Who still waits, with what is known now. */
+export function waitingAfter(former: readonly Waiting[], { done, deferred }: Progress): readonly Waiting[] {
+  const waiting: Waiting[] = [];
+  for (const one of former) {
+    if (done.includes(one.index)) continue;
+    const news = deferred.find((result) => result.index === one.index);
+    waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
+  }
+  return waiting;
 }
 
 export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {

@@ -5,8 +5,9 @@
 
 import { assert, ResourceError } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
-import type { Item, LargeFile, Operation, QueueEngine, Value } from "./engine.ts";
+import type { Item, LargeFile, Operation, QueueEngine, TextVisitor, Value } from "./engine.ts";
 import { sizeOf } from "./engine.ts";
+import { KeyRows, type Part } from "./key-rows.ts";
 import { SortedKeys } from "./sorted-keys.ts";
 
 const DONE: Promise<void> = Promise.resolve();
@@ -25,10 +26,16 @@ export function joinRange(pieces: readonly Uint8Array[], offset: number, length:
   return joined;
 }
 
+function partOf(text: string): Part {
+  return { bytes: latin1Encode(text), start: 0, end: text.length };
+}
+
 export class MemoryEngine implements QueueEngine {
   readonly kind = "memory";
   readonly epoch: number;
   readonly #values = new Map<string, Exclude<Value, LargeFile>>();
+  /** Of all keys. */
+  readonly #rows = new KeyRows();
   readonly #sorted = new SortedKeys();
   /** What setAside() took. */
   readonly corrupt = new Map<string, Uint8Array>();
@@ -43,11 +50,15 @@ export class MemoryEngine implements QueueEngine {
     for (const operation of operations) {
       if (operation.kind === "delete") {
         this.#values.delete(operation.key);
+        const row = this.#rows.find(operation.key);
+        if (row >= 0) this.#rows.delete(row);
       } else {
         const value = operation.value;
         assert(typeof value === "string" || !("file" in value), "the memory engine makes no large files");
         if (!this.#values.has(operation.key)) this.#sorted.changed();
         this.#values.set(operation.key, value);
+        this.#rows.find(operation.key);
+        this.#rows.put("");
       }
     }
     return DONE;
@@ -65,6 +76,25 @@ export class MemoryEngine implements QueueEngine {
     }
     if (items.length > 0) this.#sorted.pageEndedAt(items.at(-1)!.key, index);
     return Promise.resolve(items);
+  }
+
+  text(key: string): string | null {
+    const value = this.#values.get(key);
+    return typeof value === "string" ? value : null;
+  }
+
+  eachText(visit: TextVisitor): void {
+    for (const [key, value] of this.#values) {
+      if (typeof value === "string") visit(partOf(key), partOf(value), this.rowOf(key));
+    }
+  }
+
+  rowOf(key: string): number {
+    return this.#rows.find(key);
+  }
+
+  keyAt(row: number): string | null {
+    return row >= this.#rows.limit || this.#rows.isFree(row) ? null : this.#rows.key(row);
   }
 
   readRange(key: string, offset: number, length: number): Promise<Uint8Array> {

@@ -6,12 +6,15 @@
 
 import type { Envelope, QueueId } from "../envelope.ts";
 import { assert } from "../errors.ts";
+import { latin1Decode } from "../latin1.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { ContentCache } from "./content-cache.ts";
-import { DueHeap } from "./due-heap.ts";
+import { DueRows } from "./due-rows.ts";
 import type { Durability, EngineLog, Operation, QueueEngine } from "./engine.ts";
 import {
   changedText,
+  deferredDue,
+  deferredRecord,
   type EntryParts,
   freshText,
   freshWaiting,
@@ -19,10 +22,21 @@ import {
   queueEntry,
   readParts,
   readRecord,
+  waitingAfter,
 } from "./entry.ts";
 import { type Accept, chunkKey, contentKey, IncomingMessage } from "./incoming.ts";
+import { startsWith } from "./key-rows.ts";
 import { QueueIds } from "./queue-id.ts";
-import type { Committed, Incoming, Progress, QueueEntry, QueueName, QueueStore, Waiting } from "./store.ts";
+import type {
+  Committed,
+  Incoming,
+  Progress,
+  QueueEntry,
+  QueueName,
+  QueueStore,
+  StoredEntry,
+  Waiting,
+} from "./store.ts";
 
 export interface StoreOptions {
   readonly clock: Clock;
@@ -46,8 +60,9 @@ export class MessageStore implements QueueStore {
   readonly #engine: QueueEngine;
   readonly #options: StoreOptions;
   readonly #ids: QueueIds;
+  /** All but deferred ones: those are records only while somebody works on them. */
   readonly #records = new Map<QueueId, MessageRecord>();
-  readonly #deferred = new DueHeap<MessageRecord>();
+  readonly #deferred = new DueRows();
   readonly #queues: Readonly<Record<Exclude<QueueName, "deferred">, Set<MessageRecord>>> = {
     incoming: new Set(),
     active: new Set(),
@@ -67,29 +82,23 @@ export class MessageStore implements QueueStore {
       node: options.node,
       shard: options.shard,
       epoch: engine.epoch,
-      taken: (id) => this.#records.has(id),
+      taken: (id) => this.#has(id),
     });
   }
 
   /** Fills the index from the storage. */
   async load(): Promise<void> {
     const records: MessageRecord[] = [];
-    let after: string | null = null;
-    for (;;) {
-      const items = await this.#engine.scan(ENTRY, after, SCAN_PAGE);
-      for (const { key, text } of items) {
-        const record = readRecord(key.slice(ENTRY.length), text ?? "");
-        if (record.queue === "corrupt") this.#report(record);
-        records.push(record);
-      }
-      if (items.length < SCAN_PAGE) break;
-      after = items.at(-1)!.key;
-    }
+    this.#engine.eachText((key, text, row) => {
+      if (!startsWith(key, ENTRY)) return;
+      const due = deferredDue(text);
+      if (due !== null) return this.#deferred.add(row, due);
+      const record = readRecord(latin1Decode(key.bytes, key.start + ENTRY.length, key.end), text);
+      if (record.queue === "corrupt") this.#report(record);
+      records.push(record);
+    });
     records.sort((a, b) => a.arrived - b.arrived);
-    for (const record of records) {
-      this.#records.set(record.id, record);
-      this.#enter(record);
-    }
+    for (const record of records) this.#enter(record);
     if (this.#engine.claim === undefined && this.#engine.large === undefined) await this.#dropOrphans();
   }
 
@@ -98,17 +107,27 @@ export class MessageStore implements QueueStore {
   }
 
   get(id: QueueId): QueueEntry | null {
-    const record = this.#records.get(id);
-    if (record === undefined) return null;
+    const record = this.#record(id);
+    if (record === null) return null;
     const parts = this.#parts(record);
     return parts === null ? null : queueEntry(record, parts);
   }
 
+  stored(id: QueueId): StoredEntry | null {
+    const queue = this.queueOf(id);
+    return queue === null ? null : { id, queue, text: this.#text(id) };
+  }
+
+  queueOf(id: QueueId): QueueName | null {
+    return this.#records.get(id)?.queue ?? (this.#deferred.has(this.#row(id)) ? "deferred" : null);
+  }
+
   *list(queue: QueueName): Iterable<QueueId> {
-    const records = queue === "deferred" ? this.#deferred.sorted() : this.#queues[queue];
-    for (const record of records) {
-      if (record.queue === queue) yield record.id;
+    if (queue !== "deferred") {
+      for (const record of this.#queues[queue]) yield record.id;
+      return;
     }
+    for (const row of this.#deferred.sorted()) if (this.#deferred.has(row)) yield this.#idAt(row);
   }
 
   count(queue: QueueName): number {
@@ -116,63 +135,59 @@ export class MessageStore implements QueueStore {
   }
 
   due(now: Millis, limit: number): readonly QueueId[] {
-    return this.#deferred.due(now, limit).map((record) => record.id);
+    return this.#deferred.due(now, limit).map((row) => this.#idAt(row));
   }
 
   nextDue(): Millis | null {
-    return this.#deferred.first()?.due ?? null;
+    return this.#deferred.firstDue();
   }
 
   activate(id: QueueId): boolean {
-    const record = this.#records.get(id);
-    if (record === undefined || record.queue !== "incoming" && record.queue !== "deferred") return false;
+    const record = this.#record(id);
+    if (record === null || record.queue !== "incoming" && record.queue !== "deferred") return false;
     if (this.#parts(record) === null) return false;
     this.#move(record, "active");
     return true;
   }
 
   mark(id: QueueId, progress: Progress, durability: Durability): Promise<void> {
-    const record = this.#records.get(id);
-    const parts = record === undefined ? null : this.#parts(record);
-    if (record === undefined || parts === null) return DONE;
-    const waiting: Waiting[] = [];
-    for (const one of parts.waiting) {
-      if (progress.done.includes(one.index)) continue;
-      const news = progress.deferred.find((result) => result.index === one.index);
-      waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
-    }
+    const record = this.#record(id);
+    const parts = record === null ? null : this.#parts(record);
+    if (record === null || parts === null) return DONE;
+    const waiting = waitingAfter(parts.waiting, progress);
     if (waiting.length === 0) return this.#remove(record, durability);
-    record.text = changedText(record, waiting);
     if (record.parts !== null) record.parts.waiting = waiting;
-    return this.#write(record, durability);
+    return this.#rewrite(record, durability, waiting);
   }
 
-  defer(id: QueueId, due: Millis): Promise<void> {
-    const record = this.#records.get(id);
-    if (record === undefined || record.queue === "corrupt") return DONE;
+  defer(id: QueueId, due: Millis, progress?: Progress): Promise<void> {
+    const record = this.#record(id);
+    if (record === null || record.queue === "corrupt") return DONE;
+    const parts = progress === undefined ? null : this.#parts(record);
+    const waiting = parts === null ? null : waitingAfter(parts.waiting, progress!);
+    if (waiting?.length === 0) return this.#remove(record, "lazy");
     record.attempts++;
     if (record.queue === "hold") record.due = due;
     else this.#defer(record, due);
     this.#contents.remove(id);
-    return this.#rewrite(record, "lazy");
+    return this.#rewrite(record, "lazy", waiting);
   }
 
   warned(id: QueueId): Promise<void> {
-    const record = this.#records.get(id);
-    if (record === undefined || record.queue === "corrupt") return DONE;
+    const record = this.#record(id);
+    if (record === null || record.queue === "corrupt") return DONE;
     record.warned = true;
     return this.#rewrite(record, "lazy");
   }
 
   async remove(id: QueueId): Promise<boolean> {
-    const record = this.#records.get(id);
-    if (record === undefined) return false;
+    const record = this.#record(id);
+    if (record === null) return false;
     // First: a delivery that is under way must not write the entry again behind its deletion.
     this.#forget(record);
     try {
       await this.#engine.commit(this.#deletions(record), "durable");
     } catch (error) {
-      this.#records.set(id, record);
       this.#enter(record);
       throw error;
     }
@@ -180,14 +195,14 @@ export class MessageStore implements QueueStore {
   }
 
   async hold(id: QueueId): Promise<boolean> {
-    const record = this.#records.get(id);
-    if (record === undefined || record.queue === "corrupt") return false;
+    const record = this.#record(id);
+    if (record === null || record.queue === "corrupt") return false;
     const former = record.queue;
     if (former !== "hold") this.#move(record, "hold");
     try {
       await this.#rewrite(record, "durable");
     } catch (error) {
-      if (this.#records.has(id) && former !== "hold") this.#move(record, former);
+      if (this.#records.get(id) === record && former !== "hold") this.#move(record, former);
       throw error;
     }
     return true;
@@ -200,7 +215,7 @@ export class MessageStore implements QueueStore {
     try {
       await this.#rewrite(record, "durable");
     } catch (error) {
-      if (this.#deferred.has(record)) this.#move(record, "hold");
+      if (this.#deferred.has(this.#row(id))) this.#move(record, "hold");
       throw error;
     }
     return true;
@@ -210,11 +225,10 @@ export class MessageStore implements QueueStore {
   async flush(id?: QueueId): Promise<number> {
     const now = this.#options.clock.now();
     if (id === undefined) {
-      const all = this.#deferred.sorted();
-      for (const record of all) if (record.due > now) this.#defer(record, now);
-      return all.length;
+      this.#deferred.allBy(now);
+      return this.#deferred.size;
     }
-    const record = this.#records.get(id);
+    const record = this.#record(id);
     if (record?.queue !== "deferred") return 0;
     if (record.due > now) this.#defer(record, now);
     await this.#rewrite(record, "lazy");
@@ -231,7 +245,7 @@ export class MessageStore implements QueueStore {
       yield* kept;
       return;
     }
-    const chunks = this.#records.get(id)?.chunks ?? 0;
+    const chunks = this.#record(id)?.chunks ?? 0;
     for (let n = -1; n < chunks; n++) {
       const key = n < 0 ? contentKey(id) : chunkKey(id, n);
       for (let offset = 0;;) {
@@ -257,9 +271,8 @@ export class MessageStore implements QueueStore {
     record.due = envelope.arrived;
     record.size = content.size;
     record.chunks = content.chunks;
-    record.text = freshText(record, envelope);
     const operations: Operation[] = [
-      { kind: "put", key: ENTRY + id, value: record.text },
+      { kind: "put", key: ENTRY + id, value: freshText(record, envelope) },
       { kind: "put", key: contentKey(id), value: content.pieces },
     ];
     if (content.operations.length > 0) operations.push(...content.operations);
@@ -269,7 +282,6 @@ export class MessageStore implements QueueStore {
 
   #accepted(record: MessageRecord, envelope: Envelope, pieces: readonly Uint8Array[]): Committed {
     const parts: EntryParts = { envelope, waiting: freshWaiting(envelope.recipients) };
-    this.#records.set(record.id, record);
     this.#enter(record);
     if (record.queue === "incoming") {
       record.parts = parts;
@@ -281,7 +293,7 @@ export class MessageStore implements QueueStore {
   #parts(record: MessageRecord): EntryParts | null {
     if (record.parts !== null) return record.parts;
     if (record.queue === "corrupt") return null;
-    const parts = readParts(record.text);
+    const parts = readParts(this.#text(record.id));
     if (parts === null) {
       this.#move(record, "corrupt");
       this.#report(record);
@@ -295,14 +307,46 @@ export class MessageStore implements QueueStore {
     this.#options.log.error(`queue entry ${record.id} cannot be understood; it stays in the corrupt queue`);
   }
 
-  #enter(record: MessageRecord): void {
-    if (record.queue === "deferred") this.#deferred.add(record);
-    else this.#queues[record.queue].add(record);
+  #has(id: QueueId): boolean {
+    return this.queueOf(id) !== null;
   }
 
-  #leave(record: MessageRecord): void {
-    if (record.queue === "deferred") this.#deferred.remove(record);
-    else this.#queues[record.queue].delete(record);
+  /** Where the engine has the entry: as long as it is there. */
+  #row(id: QueueId): number {
+    return this.#engine.rowOf(ENTRY + id);
+  }
+
+  #idAt(row: number): QueueId {
+    const key = this.#engine.keyAt(row);
+    assert(key !== null, "a deferred message has its entry");
+    return key.slice(ENTRY.length);
+  }
+
+  #record(id: QueueId): MessageRecord | null {
+    const record = this.#records.get(id);
+    if (record !== undefined) return record;
+    const row = this.#row(id);
+    return this.#deferred.has(row) ? deferredRecord(id, this.#deferred.dueOf(row), this.#text(id)) : null;
+  }
+
+  #text(id: QueueId): string {
+    const text = this.#engine.text(ENTRY + id);
+    assert(text !== null, "an entry in the index has its text");
+    return text;
+  }
+
+  #enter(record: MessageRecord): void {
+    const { id, queue } = record;
+    if (queue === "deferred") return this.#deferred.add(this.#row(id), record.due);
+    this.#records.set(id, record);
+    this.#queues[queue].add(record);
+  }
+
+  #leave({ id, queue }: MessageRecord): void {
+    if (queue === "deferred") return void this.#deferred.remove(this.#row(id));
+    const record = this.#records.get(id);
+    this.#records.delete(id);
+    if (record !== undefined) this.#queues[queue].delete(record);
   }
 
   #move(record: MessageRecord, queue: QueueName): void {
@@ -322,13 +366,9 @@ export class MessageStore implements QueueStore {
     this.#enter(record);
   }
 
-  #rewrite(record: MessageRecord, durability: Durability): Promise<void> {
-    record.text = changedText(record, null);
-    return this.#write(record, durability);
-  }
-
-  #write(record: MessageRecord, durability: Durability): Promise<void> {
-    return this.#engine.commit([{ kind: "put", key: ENTRY + record.id, value: record.text }], durability);
+  #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {
+    const value = changedText(this.#text(record.id), record, waiting);
+    return this.#engine.commit([{ kind: "put", key: ENTRY + record.id, value }], durability);
   }
 
   #deletions(record: MessageRecord): Operation[] {
@@ -347,7 +387,6 @@ export class MessageStore implements QueueStore {
 
   #forget(record: MessageRecord): void {
     this.#leave(record);
-    this.#records.delete(record.id);
     this.#contents.remove(record.id);
   }
 
@@ -360,7 +399,7 @@ export class MessageStore implements QueueStore {
       for (const { key } of items) {
         const end = key.indexOf(":", CONTENT.length);
         const id = key.slice(CONTENT.length, end < 0 ? undefined : end);
-        if (!this.#records.has(id)) operations.push({ kind: "delete", key });
+        if (!this.#has(id)) operations.push({ kind: "delete", key });
       }
       if (items.length < SCAN_PAGE) break;
       after = items.at(-1)!.key;

@@ -42,6 +42,13 @@ export interface QueueEntry {
   readonly warned: boolean;
 }
 
+/** An entry as it is stored (entry.ts): text that nobody has read. */
+export interface StoredEntry {
+  readonly id: QueueId;
+  readonly queue: QueueName;
+  readonly text: string;
+}
+
 /** Proof that a message is durable; only QueueStore makes it. The 250 after DATA needs it. */
 export interface Committed {
   readonly entry: QueueEntry;
@@ -74,7 +81,10 @@ export interface QueueStore extends ContentSource {
   readonly kind: string;
   begin(): Incoming;
   get(id: QueueId): QueueEntry | null;
-  /** Ids in that state, oldest first; deferred: earliest due first. */
+  /** The same unread, for who hands it on. */
+  stored(id: QueueId): StoredEntry | null;
+  queueOf(id: QueueId): QueueName | null;
+  /** Ids in that state, oldest first; deferred: earliest due first. Those that come or go meanwhile may be among them or not. */
   list(queue: QueueName): Iterable<QueueId>;
   count(queue: QueueName): number;
   /** Deferred entries whose due time has come, earliest first. */
@@ -88,8 +98,8 @@ export interface QueueStore extends ContentSource {
    * is removed with its content.
    */
   mark(id: QueueId, progress: Progress, durability: "lazy" | "durable"): Promise<void>;
-  /** active -> deferred. Lazy: after a crash it is tried again at once. */
-  defer(id: QueueId, due: Millis): Promise<void>;
+  /** active -> deferred, with what mark() would note of it. Lazy: after a crash it is tried again at once. */
+  defer(id: QueueId, due: Millis, progress?: Progress): Promise<void>;
   /** Notes that the delay warning went out. */
   warned(id: QueueId): Promise<void>;
   /** Operator actions: durable when they resolve; false when there is no such message. */

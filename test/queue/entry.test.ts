@@ -6,20 +6,26 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { changedText, freshText, MessageRecord, readParts, readRecord } from "../../src/queue/entry.ts";
+import type { Part } from "../../src/queue/key-rows.ts";
+import { latin1Encode } from "../../src/latin1.ts";
 import { FieldReader } from "../../src/queue/field-reader.ts";
 import { envelopeOf } from "./contract.ts";
 
-function makeRecord(): MessageRecord {
+function makeRecord(): { record: MessageRecord; text: string } {
   const record = new MessageRecord("ABCDEF0", "incoming");
   Object.assign(record, { arrived: 1234.9, due: 5678, size: 42, chunks: 3 });
-  record.text = freshText(record, envelopeOf(1, "a@b", "c@d"));
-  return record;
+  return { record, text: freshText(record, envelopeOf(1, "a@b", "c@d")) };
+}
+
+/** In the middle of other bytes, which must not be read. */
+function partOf(text: string): Part {
+  return { bytes: latin1Encode(`9${text}9 9\n`), start: 1, end: 1 + text.length };
 }
 
 describe("queue entry", () => {
   it("is read as it was written, fresh and changed", () => {
-    const record = makeRecord();
-    const fresh = readRecord("ABCDEF0", record.text);
+    const { record, text } = makeRecord();
+    const fresh = readRecord("ABCDEF0", partOf(text));
     assert.deepEqual([fresh.queue, fresh.arrived, fresh.due, fresh.size, fresh.chunks], [
       "incoming",
       1234,
@@ -27,15 +33,15 @@ describe("queue entry", () => {
       42,
       3,
     ]);
-    const parts = readParts(record.text)!;
+    const parts = readParts(text)!;
     assert.deepEqual(parts.envelope, envelopeOf(1, "a@b", "c@d"));
     assert.equal(parts.waiting.length, 2);
     Object.assign(record, { queue: "hold", attempts: 7, warned: true });
-    record.text = changedText(record, [{ ...parts.waiting[1]!, reason: "line\nend \xff", status: "4.4.1" }]);
-    record.text = changedText(record, null);
-    const held = readRecord("ABCDEF0", record.text);
+    const waiting = [{ ...parts.waiting[1]!, reason: "line\nend \xff", status: "4.4.1" }];
+    const changed = changedText(changedText(text, record, waiting), record, null);
+    const held = readRecord("ABCDEF0", partOf(changed));
     assert.deepEqual([held.queue, held.attempts, held.warned], ["hold", 7, true]);
-    assert.deepEqual(readParts(record.text)!.waiting, [
+    assert.deepEqual(readParts(changed)!.waiting, [
       { recipient: parts.envelope.recipients[1], index: 1, reason: "line\nend \xff", status: "4.4.1" },
     ]);
   });
@@ -43,19 +49,22 @@ describe("queue entry", () => {
     const { text } = makeRecord();
     fc.assert(fc.property(fc.nat(text.length), fc.string({ maxLength: 3 }), fc.nat(3), (at, put, cut) => {
       const changed = text.slice(0, at) + put + text.slice(at + cut);
-      const record = readRecord("X", changed);
+      const record = readRecord("X", partOf(changed));
       assert.ok(["incoming", "deferred", "hold", "corrupt"].includes(record.queue));
       readParts(changed);
     }));
     fc.assert(fc.property(fc.string(), (any) => {
-      readRecord("X", any);
+      readRecord("X", partOf(any));
       readParts(any);
     }));
   });
   it("fields are numbers up to a space, or NaN", () => {
-    const fields = new FieldReader("12 x 7\nkey rest", 0);
+    const fields = new FieldReader(latin1Encode("12 x 7\nkey rest"));
     assert.deepEqual([fields.number(), fields.number()], [12, NaN]);
-    const more = new FieldReader("7\nkey rest", 0);
-    assert.deepEqual([more.number(), more.word(" "), more.word(" "), more.characters(4)], [7, "key", null, "rest"]);
+    const bytes = latin1Encode("-7\nkey rest 5");
+    const more = new FieldReader(bytes, 1, bytes.length - 2);
+    assert.deepEqual([more.number(), more.wordEnd(), more.byte(), more.wordEnd()], [7, 6, 114, -1]);
+    assert.deepEqual([...bytes.subarray(3)].map(() => more.byte()), [101, 115, 116, -1, -1, -1, -1, -1, -1, -1]);
+    assert.equal(more.number(), NaN);
   });
 });

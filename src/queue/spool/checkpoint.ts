@@ -7,20 +7,26 @@
  */
 
 import { messageOf, systemCode } from "../../errors.ts";
+import { latin1Decode } from "../../latin1.ts";
 import type { OpenFile } from "../../runtime.ts";
 import { FieldReader } from "../field-reader.ts";
+import type { Part } from "../key-rows.ts";
 import type { SpoolContext } from "./context.ts";
 import { Framer } from "./framing.ts";
 import { readRecord } from "./record.ts";
 import { scanRecords } from "./scan.ts";
-import { headOf, readHead, seedsOf, Segment, SEGMENT_HEAD } from "./segment.ts";
-import { Slot } from "./slots.ts";
+import { headOf, readHead, seedsOf, Segment, SEGMENT_HEAD, SEGMENT_LIMIT } from "./segment.ts";
+import type { SlotKind, SlotPlace, Slots } from "./slots.ts";
 
 const NAME = "checkpoint";
 /** Items written between two turns of the event loop. */
-const STEP = 2000;
+const STEP = 500;
 /** Characters of a group of items. */
 const GROUP = 16 * 1024;
+const TWO_32 = 2 ** 32;
+const SPACE = 32;
+/** Bytes of an item, half of which have a text. */
+const USUAL_ITEM = 220;
 
 export interface Position {
   readonly segment: number;
@@ -33,10 +39,18 @@ export interface Loaded extends Position {
   readonly missing: boolean;
 }
 
-function itemText(key: string, slot: Slot): string {
-  const text = slot.text ?? slot.file ?? "";
-  const kind = slot.text !== null ? "T" : slot.file !== null ? "F" : "B";
-  return `${key} ${slot.segment.number} ${slot.offset} ${slot.start} ${slot.length} ${kind} ${text.length}\n${text}`;
+const LETTERS: Readonly<Record<SlotKind, string>> = { text: "T", file: "F", bulk: "B" };
+const KINDS = new Map<number, SlotKind>();
+for (const kind of ["text", "file", "bulk"] as const) KINDS.set(LETTERS[kind].charCodeAt(0), kind);
+
+/** "": the row is free. */
+function itemText(slots: Slots, row: number): string {
+  const slot = slots.slotAt(row);
+  if (slot === null) return "";
+  const { kind, segment, offset, start, length, file } = slot;
+  const text = file ?? slots.textAt(row) ?? "";
+  const place = `${segment.number} ${offset} ${start} ${length}`;
+  return `${slots.keyAt(row)} ${place} ${LETTERS[kind]} ${text.length}\n${text}`;
 }
 
 function pause(context: SpoolContext): Promise<void> {
@@ -59,8 +73,11 @@ async function writeItems(context: SpoolContext, file: OpenFile, position: Posit
     at = end;
     framer.begin(at, seeds);
   };
-  for (const [key, slot] of context.slots.map) {
-    group += itemText(key, slot);
+  const { slots } = context;
+  for (let row = 0; row < slots.rows; row++) {
+    const item = itemText(slots, row);
+    if (item === "") continue;
+    group += item;
     if (group.length >= GROUP) {
       framer.add([{ kind: "put", key: "items", value: group }]);
       group = "";
@@ -97,6 +114,51 @@ export async function writeCheckpoint(context: SpoolContext, position: Position)
   }
 }
 
+/** Reads the items of a group one after the other, without an object for each: there are hundreds of thousands. */
+class Item {
+  readonly #fields: FieldReader;
+  readonly key: { bytes: Uint8Array; start: number; end: number };
+  readonly text: { bytes: Uint8Array; start: number; end: number };
+  readonly place: { segment: Segment | null; offset: number; start: number; length: number };
+  kind: SlotKind = "text";
+  segment = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#fields = new FieldReader(bytes);
+    this.key = { bytes, start: 0, end: 0 };
+    this.text = { bytes, start: 0, end: 0 };
+    this.place = { segment: null, offset: 0, start: 0, length: 0 };
+  }
+
+  get atEnd(): boolean {
+    return this.#fields.at === this.#fields.end;
+  }
+
+  /** False: there is none any more, or it cannot be understood. */
+  next(): boolean {
+    const { key, text, place } = this;
+    const fields = this.#fields;
+    if (this.atEnd) return false;
+    key.start = fields.at;
+    key.end = fields.wordEnd();
+    this.segment = fields.number();
+    place.offset = fields.number();
+    place.start = fields.number();
+    place.length = fields.number();
+    const kind = KINDS.get(fields.byte());
+    const space = fields.byte();
+    const size = fields.number();
+    text.start = fields.at;
+    text.end = fields.at + size;
+    const sound = key.end >= 0 && space === SPACE && this.segment < SEGMENT_LIMIT && place.length >= 0 &&
+      place.offset < TWO_32 && place.start < TWO_32 && text.end <= fields.end;
+    if (kind === undefined || !sound) return false;
+    fields.at = text.end;
+    this.kind = kind;
+    return true;
+  }
+}
+
 class Loader {
   readonly #context: SpoolContext;
   readonly #segments: Map<number, Segment>;
@@ -117,36 +179,34 @@ class Loader {
     if (operations === null) return false;
     for (const operation of operations) {
       if (operation.kind !== "text" || this.complete) return false;
-      if (this.position === null) {
-        const [segment, offset, epoch] = operation.text.split(" ").map(Number);
-        if (operation.key !== "position" || segment === undefined || offset === undefined) return false;
-        this.position = { segment, offset, epoch: epoch ?? 0 };
-      } else if (operation.key === "end") {
-        this.complete = Number(operation.text) === this.#count;
-      } else if (!this.#items(operation.text)) {
-        return false;
+      const name = latin1Decode(bytes, operation.key.start, operation.key.end);
+      const { start, end } = operation.text;
+      if (name === "items") {
+        if (this.position === null || !this.#items(operation.text)) return false;
+        continue;
       }
+      const numbers = latin1Decode(bytes, start, end).split(" ").map(Number);
+      if (numbers.some(Number.isNaN)) return false;
+      const [first = NaN, offset = NaN, epoch = 0] = numbers;
+      if (name === "position" && this.position === null) this.position = { segment: first, offset, epoch };
+      else if (name === "end" && this.position !== null) this.complete = first === this.#count;
+      else return false;
     }
     return true;
   }
 
-  #items(text: string): boolean {
-    const fields = new FieldReader(text, 0);
+  /** The index keeps the group as it is: keys and texts stay where they stand. */
+  #items(group: Part): boolean {
     const { slots } = this.#context;
-    while (fields.at < text.length) {
-      const key = fields.word(" ");
-      const segment = this.#segment(fields.number());
-      const offset = fields.number();
-      const start = fields.number();
-      const length = fields.number();
-      const kind = fields.word(" ");
-      const size = fields.number();
-      if (key === null || Number.isNaN(offset + start + length + size)) return false;
-      const rest = fields.characters(size);
-      slots.put(key, new Slot(segment, offset, start, length, kind === "T" ? rest : null, kind === "F" ? rest : null));
+    const bytes = group.bytes.slice(group.start, group.end);
+    const item = new Item(bytes);
+    slots.adopt(bytes);
+    while (item.next()) {
+      item.place.segment = this.#segment(item.segment);
+      slots.putPart(item.key, item.kind, item.place as SlotPlace, item.text);
       this.#count++;
     }
-    return true;
+    return item.atEnd;
   }
 
   /** A segment that is gone: what it held was moved, as the log behind the checkpoint tells. */
@@ -177,6 +237,7 @@ export async function loadCheckpoint(context: SpoolContext): Promise<Loaded | nu
     const seeds = seedsOf(crc32, NAME);
     const head = new Uint8Array(SEGMENT_HEAD);
     await file.read(head, 0);
+    slots.expect(Math.floor((await file.stat()).size / USUAL_ITEM));
     const loader = new Loader(context);
     const sound = readHead(crc32, seeds, head) !== null;
     const { damage } = sound
@@ -194,8 +255,6 @@ export async function loadCheckpoint(context: SpoolContext): Promise<Loaded | nu
   } finally {
     await file.close();
   }
-  slots.map.clear();
-  slots.sorted.changed();
-  for (const segment of context.segments) segment.live = segment.liveBytes = 0;
+  slots.clear();
   return null;
 }

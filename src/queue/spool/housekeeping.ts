@@ -8,18 +8,21 @@
  */
 
 import { messageOf } from "../../errors.ts";
+import type { Millis } from "../../runtime.ts";
 import type { Operation } from "../engine.ts";
 import { type Position, writeCheckpoint } from "./checkpoint.ts";
 import { removeDurably, type SpoolContext } from "./context.ts";
 import { removeLarge } from "./large.ts";
-import { readBulk } from "./read-bulk.ts";
+import { ReadAhead, readBulk } from "./read-bulk.ts";
 import { type Segment, SEGMENT_HEAD } from "./segment.ts";
 import type { Slot } from "./slots.ts";
 import type { Writer } from "./writer.ts";
 
-/** Index entries looked at, and bytes copied, in one step. */
-const LOOK_STEP = 5000;
-const COPY_STEP = 1024 * 1024;
+/** Index entries looked at, and bytes copied, in one step: mail that comes meanwhile shares its write with them. */
+const LOOK_STEP = 1000;
+const COPY_STEP = 128 * 1024;
+/** Between two steps, unless much more is dead than needs be. */
+const COPY_PAUSE: Millis = 5;
 /** Segments beyond what their living bytes need, before they are compacted. */
 const SPARE_SEGMENTS = 32;
 
@@ -78,7 +81,7 @@ export class Housekeeper {
   }
 
   async #removeDead(): Promise<void> {
-    const { segments, files, folder, reader } = this.#context;
+    const { segments, files, folder, reader, slots } = this.#context;
     for (;;) {
       const oldest = segments[0];
       // The newest one keeps the epoch.
@@ -86,6 +89,7 @@ export class Housekeeper {
       await reader.release(oldest);
       await removeDurably(files, folder, oldest.name);
       segments.shift();
+      slots.forget(oldest);
     }
   }
 
@@ -108,14 +112,27 @@ export class Housekeeper {
   #compactionDue(): boolean {
     const { segments, tuning } = this.#context;
     if (segments.length < 2 || segments[0] === this.#writer.active) return false;
+    const { live, dead } = this.#bytes();
+    if (segments.length > SPARE_SEGMENTS + 2 * Math.ceil(live / tuning.segmentBytes)) return true;
+    return dead > Math.max(live, tuning.compactBytes);
+  }
+
+  #bytes(): { live: number; dead: number } {
     let live = 0;
     let total = 0;
-    for (const segment of segments) {
+    for (const segment of this.#context.segments) {
       live += segment.liveBytes;
       total += segment.size;
     }
-    if (segments.length > SPARE_SEGMENTS + 2 * Math.ceil(live / tuning.segmentBytes)) return true;
-    return total - live > Math.max(live, tuning.compactBytes);
+    return { live, dead: total - live };
+  }
+
+  /** In no hurry, unless what is dead grows faster than what is moved. */
+  async #pause(): Promise<void> {
+    const { clock, tuning } = this.#context;
+    const { live, dead } = this.#bytes();
+    if (dead > 2 * Math.max(live, tuning.compactBytes)) return;
+    await new Promise<void>((resolve) => clock.after(COPY_PAUSE, resolve));
   }
 
   /** True: nothing lives in the segment any more. */
@@ -124,17 +141,21 @@ export class Housekeeper {
     let copied: Slot[] = [];
     let bytes = 0;
     let looked = 0;
-    for (const [key, slot] of this.#context.slots.map) {
+    const { slots, reader } = this.#context;
+    const ahead = new ReadAhead(reader);
+    for (let row = 0; row < slots.rows; row++) {
       if (this.#closing) return false;
       if (++looked % LOOK_STEP === 0) await new Promise<void>((resolve) => this.#context.clock.soon(resolve));
-      if (slot.segment !== segment) continue;
-      const operation = await this.#copyOf(key, slot);
+      const slot = slots.slotAt(row);
+      if (slot?.segment !== segment) continue;
+      const operation = await this.#copyOf(slots.keyAt(row)!, slot, slots.textAt(row), ahead);
       if (operation === null) continue;
       operations.push(operation);
       copied.push(slot);
       bytes += slot.bytes;
       if (bytes < COPY_STEP) continue;
       await this.#writer.copy(operations, copied);
+      await this.#pause();
       operations = [];
       copied = [];
       bytes = 0;
@@ -143,14 +164,14 @@ export class Housekeeper {
     return segment.live === 0;
   }
 
-  async #copyOf(key: string, slot: Slot): Promise<Operation | null> {
-    if (slot.text !== null) return { kind: "put", key, value: slot.text };
+  async #copyOf(key: string, slot: Slot, text: string | null, from: ReadAhead): Promise<Operation | null> {
+    if (text !== null) return { kind: "put", key, value: text };
     if (slot.file !== null) return { kind: "put", key, value: { file: slot.file, size: slot.length } };
     try {
-      return { kind: "put", key, value: [await readBulk(this.#context, slot, 0, slot.length)] };
+      return { kind: "put", key, value: [await readBulk(this.#context, slot, 0, slot.length, from)] };
     } catch (error) {
       // It stays where it is: the damage is reported when the message is read.
-      if (this.#context.slots.map.get(key) === slot) {
+      if (this.#context.slots.holds(key, slot)) {
         this.#context.log.warn(`queue data of ${key} cannot be moved: ${messageOf(error)}`);
       }
       return null;

@@ -103,8 +103,7 @@ export async function prepareLarge(context: SpoolContext): Promise<void> {
   await ensureFolder(context.files, folder);
   const orphans = new Set(await context.files.list(folder));
   if (orphans.size === 0) return;
-  for (const slot of context.slots.map.values()) {
-    if (slot.file !== null) orphans.delete(slot.file);
-  }
+  const { slots } = context;
+  for (let row = 0; row < slots.rows; row++) orphans.delete(slots.slotAt(row)?.file ?? "");
   for (const name of orphans) await removeLarge(context, name);
 }

@@ -6,6 +6,7 @@
 import { ResourceError } from "../../errors.ts";
 import { resourceError, type SpoolContext } from "./context.ts";
 import { BLOCK, FRAGMENT_HEAD, soundFragment } from "./framing.ts";
+import type { Segment } from "./segment.ts";
 import type { Slot } from "./slots.ts";
 
 /** Every fragment of a record but its last fills its block. */
@@ -25,11 +26,46 @@ function roomEnd(place: Place): number {
   return place.start + BLOCK - place.position % BLOCK - FRAGMENT_HEAD;
 }
 
+/** Fewer bytes at the end of the segment. */
+export interface BytesOfSegments {
+  read(segment: Segment, into: Uint8Array, position: number): Promise<number>;
+}
+
+const WINDOW = 256 * 1024;
+
+/** Reads much at once: for who reads one small value after the other, nearly in the order of the segment. */
+export class ReadAhead implements BytesOfSegments {
+  readonly #from: BytesOfSegments;
+  readonly #window = new Uint8Array(WINDOW);
+  #segment: Segment | null = null;
+  #start = 0;
+  #end = 0;
+
+  constructor(from: BytesOfSegments) {
+    this.#from = from;
+  }
+
+  async read(segment: Segment, into: Uint8Array, position: number): Promise<number> {
+    if (into.length > WINDOW) return this.#from.read(segment, into, position);
+    const end = position + into.length;
+    if (segment !== this.#segment || position < this.#start || end > this.#end) {
+      this.#segment = null;
+      this.#end = position + await this.#from.read(segment, this.#window, position);
+      this.#start = position;
+      this.#segment = segment;
+    }
+    const found = this.#window.subarray(position - this.#start, Math.min(end, this.#end) - this.#start);
+    into.set(found);
+    return found.length;
+  }
+}
+
 export async function readBulk(
   context: SpoolContext,
   slot: Slot,
   offset: number,
   length: number,
+  source: BytesOfSegments = context.reader,
 ): Promise<Uint8Array> {
   const from = slot.start + offset;
   const to = Math.min(from + length, slot.start + slot.length);
@@ -45,7 +81,7 @@ export async function readBulk(
   for (;;) {
     const bytes = new Uint8Array(end - first.position);
     try {
-      const got = await context.reader.read(slot.segment, bytes, first.position);
+      const got = await source.read(slot.segment, bytes, first.position);
       const found = gather(context, slot, bytes.subarray(0, got), first, from, to);
       if (found !== null) return found;
     } catch (error) {

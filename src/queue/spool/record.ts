@@ -1,34 +1,27 @@
 /**
  * Reads a record (framing.ts) back into its operations. A record that makes no sense, though its checksum is right,
- * is null: the caller treats it as damage.
+ * is null: the caller treats it as damage. Keys and texts stay in the record's bytes.
  */
 
 import { latin1Decode } from "../../latin1.ts";
+import type { Part } from "../key-rows.ts";
 import { KIND, readUint32 } from "./framing.ts";
 
 export type StoredOperation =
-  | { readonly kind: "delete"; readonly key: string }
-  | { readonly kind: "text"; readonly key: string; readonly text: string }
-  | { readonly kind: "bulk"; readonly key: string; readonly start: number; readonly length: number }
-  | { readonly kind: "file"; readonly key: string; readonly file: string; readonly size: number };
+  | { readonly kind: "delete"; readonly key: Part }
+  | { readonly kind: "text"; readonly key: Part; readonly text: Part }
+  /** From where to where in the record. */
+  | { readonly kind: "bulk"; readonly key: Part; readonly start: number; readonly length: number }
+  /** `text`: the file's name. */
+  | { readonly kind: "file"; readonly key: Part; readonly text: Part; readonly size: number };
 
-const decoder = new TextDecoder();
-// deno-lint-ignore no-control-regex
-const NOT_ASCII = /[^\x00-\x7f]/;
-
-/** ASCII, which nearly all text is, goes the short way. */
-function textOf(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start < 64) return latin1Decode(bytes, start, end);
-  const text = decoder.decode(bytes.subarray(start, end));
-  return NOT_ASCII.test(text) ? latin1Decode(bytes, start, end) : text;
-}
-
-function fileOf(key: string, text: string): StoredOperation | null {
+function fileOf(key: Part, { bytes, start, end }: Part): StoredOperation | null {
+  const text = latin1Decode(bytes, start, end);
   const space = text.indexOf(" ");
   const size = Number(text.slice(0, space));
-  const file = text.slice(space + 1);
-  if (space < 1 || !Number.isSafeInteger(size) || !/^[0-9A-Za-z.-]+$/.test(file)) return null;
-  return { kind: "file", key, file, size };
+  if (space < 1 || !Number.isSafeInteger(size) || size < 0) return null;
+  if (!/^[0-9A-Za-z.-]+$/.test(text.slice(space + 1))) return null;
+  return { kind: "file", key, text: { bytes, start: start + space + 1, end }, size };
 }
 
 export function readRecord(record: Uint8Array): readonly StoredOperation[] | null {
@@ -43,7 +36,7 @@ export function readRecord(record: Uint8Array): readonly StoredOperation[] | nul
     const keyEnd = at + 7 + (record[at + 1]! | record[at + 2]! << 8);
     const length = readUint32(record, at + 3);
     if (keyEnd > end) return null;
-    const key = latin1Decode(record, at + 7, keyEnd);
+    const key: Part = { bytes: record, start: at + 7, end: keyEnd };
     at = keyEnd;
     if (kind === KIND.delete) {
       operations.push({ kind: "delete", key });
@@ -52,7 +45,7 @@ export function readRecord(record: Uint8Array): readonly StoredOperation[] | nul
       bulk += length;
     } else {
       if (at + length > end || kind !== KIND.text && kind !== KIND.file) return null;
-      const text = textOf(record, at, at + length);
+      const text: Part = { bytes: record, start: at, end: at + length };
       at += length;
       const operation = kind === KIND.text ? { kind: "text", key, text } as const : fileOf(key, text);
       if (operation === null) return null;

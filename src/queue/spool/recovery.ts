@@ -11,7 +11,6 @@ import { setAside, type SpoolContext } from "./context.ts";
 import { readRecord } from "./record.ts";
 import { type Region, type ScanOptions, scanRecords, type ScanResult } from "./scan.ts";
 import { FORMAT_VERSION, readHead, Segment, SEGMENT_HEAD } from "./segment.ts";
-import { Slot } from "./slots.ts";
 
 /** How records of each format version are read. */
 const READERS: Readonly<Record<number, (options: ScanOptions) => Promise<ScanResult>>> = { 1: scanRecords };
@@ -38,16 +37,14 @@ function replay(context: SpoolContext, segment: Segment, bytes: Uint8Array, offs
   if (operations === null) return false;
   const { slots } = context;
   for (const operation of operations) {
-    const { key } = operation;
-    if (operation.kind === "delete") {
-      slots.delete(key);
-    } else if (operation.kind === "text") {
-      slots.put(key, new Slot(segment, offset, 0, operation.text.length, operation.text, null));
-    } else if (operation.kind === "file") {
-      slots.put(key, new Slot(segment, offset, 0, operation.size, null, operation.file));
-    } else {
-      slots.put(key, new Slot(segment, offset, operation.start, operation.length, null, null));
-    }
+    const { key, kind } = operation;
+    if (kind === "delete") slots.deletePart(key);
+    else if (kind === "text") {
+      const { text } = operation;
+      slots.putPart(key, kind, { segment, offset, start: 0, length: text.end - text.start }, text);
+    } else if (kind === "file") {
+      slots.putPart(key, kind, { segment, offset, start: 0, length: operation.size }, operation.text);
+    } else slots.putPart(key, kind, { segment, offset, start: operation.start, length: operation.length });
   }
   return true;
 }
@@ -121,10 +118,12 @@ async function readHeads(context: SpoolContext): Promise<ReadonlyMap<Segment, nu
 /** Values whose segment is gone although nothing in the log says where they went. */
 function dropLost(context: SpoolContext): void {
   const there = new Set(context.segments);
+  const { slots } = context;
   let lost = 0;
-  for (const [key, slot] of context.slots.map) {
-    if (there.has(slot.segment)) continue;
-    context.slots.delete(key);
+  for (let row = 0; row < slots.rows; row++) {
+    const slot = slots.slotAt(row);
+    if (slot === null || there.has(slot.segment)) continue;
+    slots.delete(slots.keyAt(row)!);
     lost++;
   }
   if (lost > 0) context.log.error(`damaged queue: ${lost} values were in segments that are missing`);

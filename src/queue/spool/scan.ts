@@ -37,7 +37,9 @@ class Scanner {
   #suspect: Region[] = [];
   /** Start of the record being put together; -1: none. */
   #start = -1;
-  #parts: Uint8Array[] = [];
+  /** Its bytes so far. */
+  #joined = new Uint8Array(2 * BLOCK);
+  #length = 0;
   end: number;
 
   constructor(options: ScanOptions) {
@@ -73,21 +75,32 @@ class Scanner {
     if (type === WHOLE || type === FIRST) {
       this.#drop(offset);
       this.#start = offset;
-      if (type === FIRST) this.#parts.push(bytes.slice());
+      if (type === FIRST) this.#join(bytes);
       else this.#record(bytes, end);
     } else if (this.#start < 0) {
       this.#doubt(offset, end);
     } else {
-      this.#parts.push(bytes.slice());
-      if (type === LAST) this.#record(join(this.#parts), end);
+      this.#join(bytes);
+      if (type === LAST) this.#record(this.#joined.subarray(0, this.#length), end);
       else if (type !== MIDDLE) this.#drop(end);
     }
+  }
+
+  #join(bytes: Uint8Array): void {
+    const length = this.#length + bytes.length;
+    if (length > this.#joined.length) {
+      const joined = new Uint8Array(2 * length);
+      joined.set(this.#joined.subarray(0, this.#length));
+      this.#joined = joined;
+    }
+    this.#joined.set(bytes, this.#length);
+    this.#length = length;
   }
 
   #record(bytes: Uint8Array, end: number): void {
     const offset = this.#start;
     this.#start = -1;
-    this.#parts = [];
+    this.#length = 0;
     if (!this.#options.record(bytes, offset)) return this.#doubt(offset, end);
     this.end = end;
     this.damage.push(...this.#suspect);
@@ -98,7 +111,7 @@ class Scanner {
   #drop(end: number): void {
     if (this.#start >= 0) this.#doubt(this.#start, end);
     this.#start = -1;
-    this.#parts = [];
+    this.#length = 0;
   }
 
   #doubt(start: number, end: number): void {
@@ -113,18 +126,6 @@ class Scanner {
       this.#suspect.push({ offset: start, length: end - start });
     }
   }
-}
-
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let size = 0;
-  for (const part of parts) size += part.length;
-  const joined = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 function isZero(bytes: Uint8Array, start: number, end: number): boolean {

@@ -13,6 +13,8 @@ export type Crc32 = Runtime["crc32"];
 
 export const FORMAT_VERSION = 1;
 export const SEGMENT_HEAD = 64;
+/** Numbers of segments are below this. */
+export const SEGMENT_LIMIT = 2 ** 40;
 const MAGIC = latin1Encode("PRSPOOL\n");
 const NAME = /^([0-9a-f]{10})-([0-9a-f]{8})-([0-9a-f]{8})\.log$/;
 

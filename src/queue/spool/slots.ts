@@ -1,83 +1,200 @@
 /**
  * The spool's index: where the living value of each key is. Text values are in it, bulk values are read from their
- * segment, large ones from their file. It also counts what lives in each segment.
+ * segment, large ones from their file. It also counts what lives in each segment. Kept as numbers and bytes
+ * (key-rows.ts); a Slot is made when somebody asks for it.
  */
 
+import { latin1Decode } from "../../latin1.ts";
+import type { Operation, TextVisitor } from "../engine.ts";
+import { KeyRows, type Part } from "../key-rows.ts";
+import { NumberRows } from "../number-rows.ts";
 import { SortedKeys } from "../sorted-keys.ts";
-import type { Operation } from "../engine.ts";
 import type { Segment } from "./segment.ts";
 
-export class Slot {
+export type SlotKind = "text" | "bulk" | "file";
+
+/** Where a value is. */
+export interface SlotPlace {
   readonly segment: Segment;
-  /** Where its record starts in the segment. */
+  /** Where its record starts in the segment, below 2^32. */
   readonly offset: number;
-  /** Bulk: where the value starts in the record. */
+  /** Bulk: where the value starts in the record, below 2^32. */
   readonly start: number;
   readonly length: number;
-  readonly text: string | null;
+}
+
+/** A value as it was when it was asked for. */
+export interface Slot extends SlotPlace {
+  readonly kind: SlotKind;
   /** Name in large/. */
   readonly file: string | null;
-
-  constructor(
-    segment: Segment,
-    offset: number,
-    start: number,
-    length: number,
-    text: string | null,
-    file: string | null,
-  ) {
-    this.segment = segment;
-    this.offset = offset;
-    this.start = start;
-    this.length = length;
-    this.text = text;
-    this.file = file;
-  }
-
   /** Bytes of its segment that it takes. */
-  get bytes(): number {
-    return this.file === null ? this.length + 32 : 64;
-  }
+  readonly bytes: number;
+}
+
+const NOTHING: Part = { bytes: new Uint8Array(0), start: 0, end: 0 };
+
+const KINDS: readonly SlotKind[] = ["text", "bulk", "file"];
+const TEXT = KINDS.indexOf("text");
+const FILE = KINDS.indexOf("file");
+
+/** Columns. */
+const KIND = 0;
+const SEGMENT = 1;
+const OFFSET = 2;
+const START = 3;
+const LENGTH_LOW = 4;
+const LENGTH_HIGH = 5;
+const COLUMNS = 6;
+const TWO_32 = 2 ** 32;
+
+function takenBytes(kind: number, length: number): number {
+  return kind === FILE ? 64 : length + 32;
 }
 
 export class Slots {
-  readonly map = new Map<string, Slot>();
   readonly sorted = new SortedKeys();
+  readonly #keys = new KeyRows();
+  readonly #numbers = new NumberRows(COLUMNS);
+  /** Segments by the number that rows have for them. */
+  readonly #segments: (Segment | null)[] = [];
   /** Large files that nothing names any more. */
   #dropped: string[] = [];
 
-  put(key: string, slot: Slot): void {
-    const former = this.map.get(key);
-    if (former === undefined) this.sorted.changed();
-    else this.#leave(former, slot.file);
-    slot.segment.live++;
-    slot.segment.liveBytes += slot.bytes;
-    this.map.set(key, slot);
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** What it takes of memory. */
+  get bytes(): number {
+    return this.#keys.bytes + this.#numbers.bytes;
+  }
+
+  get(key: string): Slot | null {
+    const row = this.#keys.find(key);
+    return row < 0 ? null : this.slotAt(row);
+  }
+
+  /** The key's value, if it is text. */
+  text(key: string): string | null {
+    const row = this.#keys.find(key);
+    return row < 0 ? null : this.textAt(row);
+  }
+
+  /** The key's value is still the one that the slot tells of. */
+  holds(key: string, { segment, offset, start }: SlotPlace): boolean {
+    const row = this.#keys.find(key);
+    if (row < 0) return false;
+    const numbers = this.#numbers;
+    return numbers.get(row, OFFSET) === offset && numbers.get(row, START) === start &&
+      this.#segmentOf(row) === segment;
+  }
+
+  /**
+   * Rows are numbered below this; some of them are free. A key keeps its row, so that who goes through the rows meets
+   * all that lives and does not change meanwhile.
+   */
+  get rows(): number {
+    return this.#keys.limit;
+  }
+
+  /** null: the row is free. */
+  keyAt(row: number): string | null {
+    return this.#keys.isFree(row) ? null : this.#keys.key(row);
+  }
+
+  slotAt(row: number): Slot | null {
+    if (this.#keys.isFree(row)) return null;
+    const numbers = this.#numbers;
+    const kind = numbers.get(row, KIND);
+    const length = this.#lengthOf(row);
+    return {
+      kind: KINDS[kind]!,
+      segment: this.#segmentOf(row),
+      offset: numbers.get(row, OFFSET),
+      start: numbers.get(row, START),
+      length,
+      file: kind === FILE ? this.#keys.value(row) : null,
+      bytes: takenBytes(kind, length),
+    };
+  }
+
+  textAt(row: number): string | null {
+    return this.#isText(row) ? this.#keys.value(row) : null;
+  }
+
+  *keys(): Iterable<string> {
+    for (let row = 0; row < this.rows; row++) {
+      if (!this.#keys.isFree(row)) yield this.#keys.key(row);
+    }
+  }
+
+  /** -1: there is none. */
+  rowOf(key: string): number {
+    return this.#keys.find(key);
+  }
+
+  /** The values that are text, as bytes that are good until `visit` returns; in no order. */
+  eachText(visit: TextVisitor): void {
+    for (let row = 0; row < this.rows; row++) {
+      if (this.#isText(row)) visit(this.#keys.keyPart(row), this.#keys.valuePart(row), row);
+    }
+  }
+
+  /** `text`: of a text value; of a file its name. */
+  put(key: string, kind: SlotKind, place: SlotPlace, text = ""): void {
+    this.#leave(this.#keys.find(key), kind === "file" ? text : null);
+    this.#enter(this.#keys.put(text), KINDS.indexOf(kind), place);
+  }
+
+  putPart(key: Part, kind: SlotKind, place: SlotPlace, text: Part = NOTHING): void {
+    const row = this.#keys.findPart(key);
+    const file = kind === "file" && row >= 0 ? latin1Decode(text.bytes, text.start, text.end) : null;
+    this.#leave(row, file);
+    this.#enter(this.#keys.putPart(text), KINDS.indexOf(kind), place);
+  }
+
+  /** See KeyRows. */
+  adopt(bytes: Uint8Array): void {
+    this.#keys.adopt(bytes);
+  }
+
+  expect(count: number): void {
+    this.#keys.expect(count);
   }
 
   delete(key: string): void {
-    const slot = this.map.get(key);
-    if (slot === undefined) return;
-    this.map.delete(key);
-    this.#leave(slot, null);
+    this.#delete(this.#keys.find(key));
+  }
+
+  deletePart(key: Part): void {
+    this.#delete(this.#keys.findPart(key));
+  }
+
+  clear(): void {
+    for (const segment of this.#segments) if (segment !== null) segment.live = segment.liveBytes = 0;
+    this.#keys.clear();
+    this.sorted.changed();
+    this.#dropped = [];
   }
 
   /** Takes over what a record did that starts at `offset` and whose bulk values start at `bulk` in it. */
   apply(operations: readonly Operation[], segment: Segment, offset: number, bulk: number): void {
     for (const operation of operations) {
+      const { key } = operation;
       if (operation.kind === "delete") {
-        this.delete(operation.key);
+        this.delete(key);
         continue;
       }
       const value = operation.value;
       if (typeof value === "string") {
-        this.put(operation.key, new Slot(segment, offset, 0, value.length, value, null));
+        this.put(key, "text", { segment, offset, start: 0, length: value.length }, value);
       } else if ("file" in value) {
-        this.put(operation.key, new Slot(segment, offset, 0, value.size, null, value.file));
+        this.put(key, "file", { segment, offset, start: 0, length: value.size }, value.file);
       } else {
         let length = 0;
         for (const piece of value) length += piece.length;
-        this.put(operation.key, new Slot(segment, offset, bulk, length, null, null));
+        this.put(key, "bulk", { segment, offset, start: bulk, length });
         bulk += length;
       }
     }
@@ -90,9 +207,62 @@ export class Slots {
     return dropped;
   }
 
-  #leave(slot: Slot, sameFile: string | null): void {
-    slot.segment.live--;
-    slot.segment.liveBytes -= slot.bytes;
-    if (slot.file !== null && slot.file !== sameFile) this.#dropped.push(slot.file);
+  /** The segment is gone. */
+  forget(segment: Segment): void {
+    const number = this.#segments.indexOf(segment);
+    if (number >= 0) this.#segments[number] = null;
+  }
+
+  #isText(row: number): boolean {
+    return !this.#keys.isFree(row) && this.#numbers.get(row, KIND) === TEXT;
+  }
+
+  #segmentOf(row: number): Segment {
+    return this.#segments[this.#numbers.get(row, SEGMENT)] as Segment;
+  }
+
+  #lengthOf(row: number): number {
+    return this.#numbers.get(row, LENGTH_LOW) + this.#numbers.get(row, LENGTH_HIGH) * TWO_32;
+  }
+
+  #enter(row: number, kind: number, { segment, offset, start, length }: SlotPlace): void {
+    const numbers = this.#numbers;
+    numbers.makeRoom(row);
+    numbers.set(row, KIND, kind);
+    numbers.set(row, SEGMENT, this.#numberOf(segment));
+    numbers.set(row, OFFSET, offset);
+    numbers.set(row, START, start);
+    numbers.set(row, LENGTH_LOW, length % TWO_32);
+    numbers.set(row, LENGTH_HIGH, Math.floor(length / TWO_32));
+    segment.live++;
+    segment.liveBytes += takenBytes(kind, length);
+  }
+
+  /** There are few, and the newest is asked for most. */
+  #numberOf(segment: Segment): number {
+    const known = this.#segments.lastIndexOf(segment);
+    if (known >= 0) return known;
+    const free = this.#segments.indexOf(null);
+    if (free < 0) return this.#segments.push(segment) - 1;
+    this.#segments[free] = segment;
+    return free;
+  }
+
+  #delete(row: number): void {
+    if (row < 0) return;
+    this.#leave(row, null);
+    this.#keys.delete(row);
+  }
+
+  /** The row's value is another now, or none; a large file stays that the new value names too. */
+  #leave(row: number, sameFile: string | null): void {
+    if (row < 0) return this.sorted.changed();
+    const segment = this.#segmentOf(row);
+    const kind = this.#numbers.get(row, KIND);
+    segment.live--;
+    segment.liveBytes -= takenBytes(kind, this.#lengthOf(row));
+    if (kind !== FILE) return;
+    const file = this.#keys.value(row);
+    if (file !== sameFile) this.#dropped.push(file);
   }
 }

@@ -9,7 +9,7 @@
 import { ResourceError } from "../../errors.ts";
 import { latin1Encode } from "../../latin1.ts";
 import type { Runtime } from "../../runtime.ts";
-import type { Durability, EngineLog, Item, LargeWriter, Operation, QueueEngine } from "../engine.ts";
+import type { Durability, EngineLog, Item, LargeWriter, Operation, QueueEngine, TextVisitor } from "../engine.ts";
 import {
   DEFAULT_TUNING,
   ensureFolder,
@@ -67,40 +67,58 @@ class SpoolEngine implements QueueEngine {
   }
 
   scan(prefix: string, after: string | null, limit: number): Promise<readonly Item[]> {
-    const { map, sorted } = this.#context.slots;
-    let index = sorted.startOf(map.keys(), prefix, after);
+    const { slots } = this.#context;
+    const { sorted } = slots;
+    let index = sorted.startOf(slots.keys(), prefix, after);
     const keys = sorted.list();
     const items: Item[] = [];
     for (; index < keys.length && items.length < limit; index++) {
       const key = keys[index]!;
-      const slot = map.get(key);
-      if (slot !== undefined) items.push({ key, size: slot.length, text: slot.text });
+      const slot = slots.get(key);
+      if (slot !== null) items.push({ key, size: slot.length, text: slots.text(key) });
     }
     if (items.length > 0) sorted.pageEndedAt(items.at(-1)!.key, index);
     return Promise.resolve(items);
   }
 
   async readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
-    const { map } = this.#context.slots;
+    const { slots } = this.#context;
     for (;;) {
-      const slot = map.get(key);
-      if (slot === undefined) throw new ResourceError("ENOENT", `${key} is not in the queue`);
+      const slot = slots.get(key);
+      if (slot === null) throw new ResourceError("ENOENT", `${key} is not in the queue`);
       try {
+        const text = slots.text(key);
+        if (text !== null) return latin1Encode(text).subarray(offset, offset + length);
         return await this.#readSlot(slot, offset, length);
       } catch (error) {
         // Compaction may have moved the value and removed its segment meanwhile.
-        if (map.get(key) === slot) throw resourceError(error, "queue file read");
+        if (slots.holds(key, slot)) throw resourceError(error, "queue file read");
       }
     }
   }
 
   async #readSlot(slot: Slot, offset: number, length: number): Promise<Uint8Array> {
-    if (slot.text !== null) return latin1Encode(slot.text).subarray(offset, offset + length);
     if (slot.file === null) return readBulk(this.#context, slot, offset, length);
     const into = new Uint8Array(Math.max(0, Math.min(length, slot.length - offset)));
     const got = await readLarge(this.#context, slot.file, into, offset);
     if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`);
     return into;
+  }
+
+  text(key: string): string | null {
+    return this.#writer.text(key) ?? this.#context.slots.text(key);
+  }
+
+  eachText(visit: TextVisitor): void {
+    this.#context.slots.eachText(visit);
+  }
+
+  rowOf(key: string): number {
+    return this.#context.slots.rowOf(key);
+  }
+
+  keyAt(row: number): string | null {
+    return this.#context.slots.keyAt(row);
   }
 
   sync(): Promise<void> {

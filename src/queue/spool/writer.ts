@@ -34,6 +34,38 @@ class Pending {
   }
 }
 
+/** Texts of commits that are not in the index yet: the last one of each key. */
+class UnwrittenTexts {
+  readonly #texts = new Map<string, string>();
+
+  get(key: string): string | null {
+    return this.#texts.get(key) ?? null;
+  }
+
+  add(operations: readonly Operation[]): void {
+    for (const operation of operations) {
+      if (operation.kind === "put" && typeof operation.value === "string") {
+        this.#texts.set(operation.key, operation.value);
+      }
+    }
+  }
+
+  /** They are in the index. */
+  settle(operations: readonly Operation[]): void {
+    for (const operation of operations) {
+      if (operation.kind === "put" && this.#texts.get(operation.key) === operation.value) {
+        this.#texts.delete(operation.key);
+      }
+    }
+  }
+
+  /** Others have not happened: these alone are left, in their order. */
+  reset(left: readonly (readonly Operation[])[]): void {
+    this.#texts.clear();
+    for (const operations of left) this.add(operations);
+  }
+}
+
 interface Waiting {
   readonly promise: Promise<void>;
   readonly resolve: () => void;
@@ -58,6 +90,7 @@ export class Writer {
   #number: number;
   #active: Segment | null = null;
   #records: Pending[] = [];
+  readonly #texts = new UnwrittenTexts();
   #copies: Pending[] = [];
   #waiting: Waiting | null = null;
   /** Somebody waits, or lazy operations are old enough. */
@@ -85,9 +118,15 @@ export class Writer {
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     this.#records.push(new Pending(operations, durability === "lazy", null));
+    this.#texts.add(operations);
     if (durability === "durable") return this.#request();
     this.#arm(this.#context.tuning.lazyDelay);
     return DONE;
+  }
+
+  /** The text that the key gets by what is not in the index yet; null: the index knows. */
+  text(key: string): string | null {
+    return this.#texts.get(key);
   }
 
   /** Writes living values of an old segment again; those that changed meanwhile are passed over. */
@@ -178,8 +217,8 @@ export class Writer {
     let records = this.#records;
     this.#records = [];
     if (this.#copies.length > 0) {
-      const { map } = this.#context.slots;
-      const current = this.#copies.filter(({ operations, copied }) => map.get(operations[0]!.key) === copied);
+      const { slots } = this.#context;
+      const current = this.#copies.filter(({ operations, copied }) => slots.holds(operations[0]!.key, copied!));
       records = [...current, ...records];
       this.#copies = [];
     }
@@ -227,7 +266,10 @@ export class Writer {
 
   #apply(segment: Segment, records: readonly Pending[]): void {
     const { slots, tuning } = this.#context;
-    for (const record of records) slots.apply(record.operations, segment, record.offset, record.bulk);
+    for (const { operations, offset, bulk } of records) {
+      slots.apply(operations, segment, offset, bulk);
+      this.#texts.settle(operations);
+    }
     if (segment.size >= tuning.segmentBytes) this.#seal();
   }
 
@@ -299,6 +341,7 @@ export class Writer {
   /** After a failure: lazy records are tried again, before all that came later. */
   #keepLazy(records: readonly Pending[]): void {
     this.#records.unshift(...records.filter(({ lazy }) => lazy));
+    this.#texts.reset(this.#records.map(({ operations }) => operations));
     if (!this.#unfinished()) return;
     this.#disarm();
     this.#arm(this.#context.tuning.retryDelay);
