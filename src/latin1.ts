@@ -4,13 +4,36 @@
  */
 
 const CHUNK = 4096;
+const SHORT = 24;
 const encoder = new TextEncoder();
+/** For ASCII alone, which is the same in UTF-8; and for what is UTF-8. */
+const decoder = new TextDecoder();
 
 export function latin1Decode(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+  if (end - start <= SHORT) return shortText(bytes, start, end);
+  if (isAscii(bytes, start, end)) return decoder.decode(bytes.subarray(start, end));
   if (end - start <= CHUNK) return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
   let text = "";
   for (let at = start; at < end; at += CHUNK) text += latin1Decode(bytes, at, Math.min(at + CHUNK, end));
   return text;
+}
+
+/** Eight characters a step: a call into the runtime costs more than as little text. */
+function shortText(bytes: Uint8Array, start: number, end: number): string {
+  const { fromCharCode } = String;
+  let text = "";
+  let at = start;
+  for (; at + 8 <= end; at += 8) {
+    text += fromCharCode(bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!) +
+      fromCharCode(bytes[at + 4]!, bytes[at + 5]!, bytes[at + 6]!, bytes[at + 7]!);
+  }
+  for (; at < end; at++) text += fromCharCode(bytes[at]!);
+  return text;
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if ((bytes[at] as number) > 127) return false;
+  return true;
 }
 
 /** Characters above U+00FF keep their low byte only: callers pass text that came from latin1Decode. */
@@ -31,8 +54,6 @@ export function latin1EncodeInto(text: string, bytes: Uint8Array, at: number): v
   }
   for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
 }
-
-const decoder = new TextDecoder();
 
 /** Latin-1 text that holds UTF-8 bytes, as Unicode text. */
 export function unicodeOf(text: string): string {
