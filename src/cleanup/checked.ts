@@ -32,6 +32,8 @@ export interface CheckedSink extends HeaderSink {
 
 /** Work for longer than this lets others have their turn. */
 const TURN: Millis = 10;
+/** As many parts are done at once: those of a message without parts of its own. */
+const FEW = 3;
 const RECEIVED = "received";
 /** Headers whose text is told. */
 const TOLD = new Set(["message-id", "resent-message-id"]);
@@ -100,10 +102,13 @@ export class CheckedContent {
 
   #drain(): Promise<void> | null {
     if (this.#draining !== null) return this.#draining;
-    const started = this.#clock.monotonic();
+    const many = this.#parts.length > FEW;
+    const started = many ? this.#clock.monotonic() : 0;
     for (let part = this.#parts.shift(); part !== undefined; part = this.#parts.shift()) {
       let wait = this.#one(part);
-      if (wait === null && this.#parts.length > 0 && this.#clock.monotonic() - started > TURN) wait = this.#turn();
+      if (wait === null && many && this.#parts.length > 0 && this.#clock.monotonic() - started > TURN) {
+        wait = this.#turn();
+      }
       if (wait === null) continue;
       this.#draining = wait.then(() => {
         this.#draining = null;
@@ -177,7 +182,7 @@ export class CheckedContent {
   #actOnHeaders(block: Uint8Array, headers: readonly LogicalHeader[], found: ReadonlyMap<number, Found>): void {
     let from = headers[0]?.start ?? 0;
     const upTo = (end: number): void => {
-      if (end > from) this.#sink.keep(block.subarray(from, end));
+      if (end > from) this.#sink.keep(from === 0 && end === block.length ? block : block.subarray(from, end));
       from = end;
     };
     for (const { start, end, name, place, faults } of headers) {

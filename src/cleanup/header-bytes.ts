@@ -4,7 +4,7 @@
 
 const NOTHING = new Uint8Array(0);
 /** What there is room for at first. */
-const FIRST_SIZE = 4096;
+const FIRST_SIZE = 1024;
 
 export class HeaderBytes {
   /** Of which `length` count; replaced when it grows. */
@@ -14,8 +14,8 @@ export class HeaderBytes {
   add(piece: Uint8Array): void {
     const needed = this.length + piece.length;
     if (needed > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(needed, this.bytes.length * 2, FIRST_SIZE));
-      larger.set(this.bytes.subarray(0, this.length));
+      const larger = new Uint8Array(Math.max(2 * needed, FIRST_SIZE));
+      if (this.length > 0) larger.set(this.bytes.subarray(0, this.length));
       this.bytes = larger;
     }
     this.bytes.set(piece, this.length);

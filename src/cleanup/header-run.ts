@@ -17,13 +17,14 @@ export const RUN_FIELDS = 2;
 
 /**
  * Walks over the headers from `from` on, where a line begins, and puts RUN_FIELDS numbers for each into `run`.
- * A header is whole when the line behind it has begun.
+ * A header is whole when the line behind it has begun, or with `ended` at the end of the bytes.
  */
 export function headerRun(
   bytes: Uint8Array,
   from: number,
   { lineLimit, headerLimit }: Pick<MimeOptions, "lineLimit" | "headerLimit">,
   run: number[],
+  ended = false,
 ): void {
   const { length } = bytes;
   // Further lines need room in a header (mime.ts).
@@ -37,7 +38,7 @@ export function headerRun(
     for (let line = start;;) {
       const lf = bytes.indexOf(LF, at);
       at = lf + 1;
-      if (lf < 0 || at === length || bytes[lf - 1] !== CR || lf - 1 - line > lineLimit) return;
+      if (lf < 0 || (at === length && !ended) || bytes[lf - 1] !== CR || lf - 1 - line > lineLimit) return;
       if (bytes[at] !== SPACE && bytes[at] !== TAB) break;
       line = at;
     }

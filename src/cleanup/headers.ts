@@ -46,7 +46,7 @@ export class HeaderWishes {
 export class SeenHeaders {
   readonly wishes: HeaderWishes;
   received = 0;
-  messageId: string | null = null;
+  #messageId: { readonly bytes: Uint8Array; readonly start: number; readonly end: number } | null = null;
   /** Content-Transfer-Encoding says so (detect_8bit_encoding_header). */
   is8bit = false;
   /** A header has bytes that are not ASCII; null: nobody wants to know. */
@@ -58,6 +58,11 @@ export class SeenHeaders {
     this.wishes = wishes;
   }
 
+  get messageId(): string | null {
+    const at = this.#messageId;
+    return at === null ? null : headerValue(at.bytes, at.start, at.end);
+  }
+
   /** A header of the message itself; `name` as `wishes.names` tells it. True when the header is to be dropped. */
   note(name: string, bytes: Uint8Array, start: number, end: number): boolean {
     if (this.unicode === false) this.unicode = has8bit(bytes, start, end);
@@ -65,7 +70,7 @@ export class SeenHeaders {
     if (WANTED.has(name)) {
       this.names.add(name);
       if (name === "received") this.received++;
-      else if (name === "message-id" && this.messageId === null) this.messageId = headerValue(bytes, start, end);
+      else if (name === "message-id") this.#messageId ??= { bytes, start, end };
     }
     return this.wishes.drop.has(name);
   }

@@ -43,6 +43,7 @@ const FROM_LINE = /^>*From /;
 export class MimeScanner {
   readonly #options: MimeOptions;
   readonly #give: (part: Part) => void;
+  readonly #sees8bit: boolean;
   #state: State = "primary";
   #entity: Entity = PLAIN;
   #encoding: Encoding = "7bit";
@@ -68,11 +69,12 @@ export class MimeScanner {
   constructor(options: MimeOptions, give: (part: Part) => void) {
     this.#options = options;
     this.#give = give;
+    this.#sees8bit = options.report.has("header8bit");
   }
 
   /** Headers that come before what the sender wrote: whole lines ended by CRLF. */
   trace(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
+    for (let at = this.#takeRun(bytes, 0, true); at < bytes.length;) {
       const end = bytes.indexOf(LF, at) + 1;
       this.#record(bytes, at, end - 2, end, false);
       at = end;
@@ -116,7 +118,11 @@ export class MimeScanner {
     let lf = -1;
     let last = false;
     while (at < bytes.length) {
-      const next = this.#state === "body" ? this.#unseen(bytes, at) : this.#inLine ? at : this.#takeRun(bytes, at);
+      const next = this.#state === "body"
+        ? this.#unseen(bytes, at)
+        : this.#inLine
+        ? at
+        : this.#takeRun(bytes, at, false);
       if (next > at) {
         at = next;
         continue;
@@ -153,16 +159,16 @@ export class MimeScanner {
   }
 
   /** Takes the headers of the usual kind from `from` on: where the rest begins. */
-  #takeRun(bytes: Uint8Array, from: number): number {
-    if (!this.#plain || this.#options.report.has("header8bit")) return from;
+  #takeRun(bytes: Uint8Array, from: number, trace: boolean): number {
+    if (!this.#plain || this.#sees8bit) return from;
     const run: number[] = [];
-    headerRun(bytes, from, this.#options, run);
-    const end = run.at(-1) ?? from;
-    const piece = bytes.subarray(from, end);
-    if (piece.includes(0)) this.#plain = false;
-    if (end === from || !this.#plain) return from;
+    headerRun(bytes, from, this.#options, run, trace);
+    if (run.length === 0) return from;
+    const end = run[run.length - 1] as number;
+    const piece = from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end);
+    if (!(this.#plain = !piece.includes(0))) return from;
     this.#endHeader();
-    this.#first = false;
+    if (!trace) this.#first = false;
     let start = this.#block.length;
     const moved = start - from;
     this.#block.add(piece);
@@ -285,7 +291,7 @@ export class MimeScanner {
     const name = (names ?? MIME_NAMES).at(bytes, start, nameLength);
     let faults = NO_FAULTS;
     if (!flat && CHANGING.has(name)) faults = this.#note(name, start, end - 2);
-    if (this.#wants("header8bit") && has8bit(bytes, start, end - 2)) {
+    if (this.#sees8bit && this.#wants("header8bit") && has8bit(bytes, start, end - 2)) {
       faults = [...faults, this.#fault("header8bit", headerText(bytes, start, end - 2).slice(0, 100))];
     }
     const place = MIME_HEADERS.has(name) ? "mime" : PLACES[this.#state];

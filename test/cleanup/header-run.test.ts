@@ -37,6 +37,11 @@ describe("the run of usual headers", () => {
   for (const [name, text, expected] of rows) it(name, () => assert.deepEqual(run(text), expected));
 
   it("from a place on", () => assert.deepEqual(run("x\r\nA: 1\r\n\r\n", 3), ["A|A: 1\r\n"]));
+  it("to the end where that is the end of a header", () => {
+    const numbers: number[] = [];
+    headerRun(latin1Encode("A: 1\r\nB: 2\r\n 3\r\n"), 0, { lineLimit: 2048, headerLimit: 1000 }, numbers, true);
+    assert.deepEqual(numbers, [1, 6, 1, 16]);
+  });
   it("up to a line over the limit", () => {
     const limits = { lineLimit: 10, headerLimit: 1000 };
     assert.deepEqual(run("A: 3456789\r\nB: 34567890\r\nC: 1\r\n\r\n", 0, limits), ["A|A: 3456789\r\n"]);
