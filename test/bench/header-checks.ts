@@ -29,7 +29,7 @@ function rules(): string {
   return Array.from({ length: COUNT }, (_none, at) => shapes[at % 3]!(names[at % names.length]!, at)).join("");
 }
 
-/** For smtpgen -F: every second mail, dot-stuffed, without a mailbox line; none over 64 KB, none that a rule refuses. */
+/** For smtpgen -F: every second mail, dot-stuffed, no mailbox line; none over 64 KB, none that a rule refuses. */
 function mails(): Uint8Array {
   const pieces = corpus().filter(({ id, content }) => id % 2 === 0 && content.length < 65_536).flatMap(
     ({ content }) => {
