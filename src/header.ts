@@ -24,11 +24,51 @@ export function headerNameLength(bytes: Uint8Array, start: number, end: number):
   return bytes[at] === 58 ? length : 0;
 }
 
+/** Header names that somebody asks for, told from bytes without making text of all the others. */
+export class HeaderNames {
+  /** By length and first letter. */
+  readonly #slots = new Map<number, string[]>();
+
+  /** `names` in lower case. */
+  constructor(names: Iterable<string>) {
+    for (const name of new Set(names)) {
+      const slot = slotOf(name.length, name.charCodeAt(0));
+      const known = this.#slots.get(slot);
+      if (known === undefined) this.#slots.set(slot, [name]);
+      else known.push(name);
+    }
+  }
+
+  /** The name of that length at `start`, in lower case; "" when nobody asks for it. */
+  at(bytes: Uint8Array, start: number, length: number): string {
+    const known = this.#slots.get(slotOf(length, bytes[start] as number));
+    if (known === undefined) return "";
+    for (const name of known) if (isName(name, bytes, start)) return name;
+    return "";
+  }
+}
+
+/** Small and large letters have one slot. */
+const slotOf = (length: number, first: number): number => (length << 5) | (first & 31);
+
+function isName(name: string, bytes: Uint8Array, start: number): boolean {
+  for (let at = 0; at < name.length; at++) {
+    const byte = bytes[start + at] as number;
+    if ((byte >= 65 && byte <= 90 ? byte + 32 : byte) !== name.charCodeAt(at)) return false;
+  }
+  return true;
+}
+
 /** The value of a logical header: after the colon, trimmed, continuation lines unfolded. */
 export function headerValue(bytes: Uint8Array, start: number, end: number): string {
   let at = start;
   while (at < end && bytes[at] !== 58) at++;
   return latin1Decode(bytes, at + 1, end).replace(/\r\n(?=[ \t])/g, "").trim();
+}
+
+export function has8bit(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) if ((bytes[at] as number) >= 128) return true;
+  return false;
 }
 
 /** Index just after the LF of the line that starts at `start`; -1 when the line does not end here. */

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ctime, headerNameLength, headerValue, isEmptyLine, lineEnd, mailDate } from "../src/header.ts";
+import {
+  ctime,
+  has8bit,
+  headerNameLength,
+  HeaderNames,
+  headerValue,
+  isEmptyLine,
+  lineEnd,
+  mailDate,
+} from "../src/header.ts";
 import { latin1Encode } from "../src/latin1.ts";
 
 test("header names", () => {
@@ -21,6 +30,23 @@ test("header names", () => {
     const bytes = latin1Encode(line);
     assert.equal(headerNameLength(bytes, 0, bytes.length), length, line);
   }
+});
+
+test("known names are told whatever their letters, and no others", () => {
+  const names = new HeaderNames(["subject", "received", "x-a_b", "date", "gate", "date"]);
+  const told = (text: string): string => names.at(latin1Encode(`..${text}: x`), 2, text.length);
+  for (const name of ["subject", "received", "x-a_b", "date", "gate"]) {
+    assert.equal(told(name), name);
+    assert.equal(told(name.toUpperCase().replace("_", "_")), name);
+  }
+  for (const name of ["", "subjec", "subject2", "dat\x05", "\x44ate\x00", "x\ra_b", "x-a?b", "X-A\x7fB", "\xe4ate"]) {
+    assert.equal(told(name), "", name);
+  }
+});
+
+test("bytes that are not ASCII", () => {
+  const bytes = latin1Encode("ab\x80c");
+  assert.deepEqual([has8bit(bytes, 0, 2), has8bit(bytes, 0, 3), has8bit(bytes, 3, 4)], [false, true, false]);
 });
 
 test("header values are unfolded", () => {

@@ -14,6 +14,20 @@ test("every byte survives, at every length around the steps", () => {
   }
 });
 
+test("a byte that is not ASCII survives at every place of a short and a longer text", () => {
+  for (const length of [1, 7, 8, 9, 23, 24, 25, 26, 60]) {
+    for (let at = -1; at < length; at++) {
+      for (const byte of [0, 0x7f, 0x80, 0x92, 0xc3, 0xff]) {
+        const codes = Array.from({ length }, (_none, index) => index === at ? byte : 97 + index % 26);
+        const bytes = Uint8Array.of(1, ...codes, 2);
+        assert.equal(latin1Decode(bytes, 1, length + 1), String.fromCharCode(...codes));
+      }
+    }
+  }
+  const text = "\u00ef\u00bb\u00bf" + "x".repeat(30);
+  assert.equal(latin1Decode(latin1Encode(text)), text);
+});
+
 test("ASCII in front of 8-bit text is not encoded twice", () => {
   const text = `${"a".repeat(100)}\u00e9${"b".repeat(100)}`;
   assert.equal(latin1Decode(latin1Encode(text)), text);

@@ -7,11 +7,11 @@
  */
 
 import { headerNameLength, headerText } from "../header.ts";
-import { latin1Decode, latin1Encode } from "../latin1.ts";
+import { latin1Encode } from "../latin1.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import type { Actions, Edit } from "./actions.ts";
-import type { CheckName, Checks, Found, Place } from "./checks.ts";
+import type { CheckName, Checks, Found } from "./checks.ts";
 import type { HeaderSink, SeenHeaders } from "./headers.ts";
 import { MimeScanner } from "./mime.ts";
 import type { Fault, HeaderPlace, LogicalHeader, MimeError, MimeOptions, Part } from "./mime-part.ts";
@@ -26,13 +26,19 @@ export interface ContentRules {
 }
 
 export interface CheckedSink extends HeaderSink {
-  /** A Message-Id, Resent-Message-Id or Received of the message itself; `name` in lower case. */
+  /** A Message-Id, Resent-Message-Id or Received (without its value) of the message itself; `name` in lower case. */
   headerSeen(name: string, value: string): void;
 }
 
 /** Work for longer than this lets others have their turn. */
 const TURN: Millis = 10;
-const TOLD = new Set(["message-id", "resent-message-id", "received"]);
+/** As many parts are done at once: those of a message without parts of its own. */
+const FEW = 3;
+const RECEIVED = "received";
+/** Headers whose text is told. */
+const TOLD = new Set(["message-id", "resent-message-id"]);
+const NOTHING: readonly Found[] = [];
+const NONE: ReadonlyMap<number, Found> = new Map();
 const CRLF: Uint8Array = Uint8Array.of(13, 10);
 
 export class CheckedContent {
@@ -75,11 +81,12 @@ export class CheckedContent {
     return this.#drain();
   }
 
-  async end(): Promise<void> {
-    await this.#draining;
-    if (this.#over()) return;
+  /** A promise: all is handed on when it resolves. */
+  end(): Promise<void> | null {
+    if (this.#draining !== null) return this.#draining.then(() => this.end() ?? undefined);
+    if (this.#over()) return null;
     this.#scanner.end();
-    await this.#drain();
+    return this.#drain();
   }
 
   /** Something else stands against the message. */
@@ -95,10 +102,13 @@ export class CheckedContent {
 
   #drain(): Promise<void> | null {
     if (this.#draining !== null) return this.#draining;
-    const started = this.#clock.monotonic();
+    const many = this.#parts.length > FEW;
+    const started = many ? this.#clock.monotonic() : 0;
     for (let part = this.#parts.shift(); part !== undefined; part = this.#parts.shift()) {
       let wait = this.#one(part);
-      if (wait === null && this.#parts.length > 0 && this.#clock.monotonic() - started > TURN) wait = this.#turn();
+      if (wait === null && many && this.#parts.length > 0 && this.#clock.monotonic() - started > TURN) {
+        wait = this.#turn();
+      }
       if (wait === null) continue;
       this.#draining = wait.then(() => {
         this.#draining = null;
@@ -138,66 +148,83 @@ export class CheckedContent {
   }
 
   #headers(block: Uint8Array, headers: readonly LogicalHeader[]): Promise<void> | null {
-    // Kinds of headers that have the same tables are looked up together.
-    const groups = new Map<string, { readonly checks: Checks; readonly places: Place[] }>();
-    for (const { place, start, end } of this.actions.checking ? headers : []) {
-      const checks = this.#rules.headers[place];
-      if (checks === null) continue;
-      const group = groups.get(checks.key) ?? { checks, places: [] };
-      if (group.places.push({ start, end: end - 2 }) === 1) groups.set(checks.key, group);
-    }
-    const answers = [...groups.values()].map(({ checks, places }) => checks.headers(block, places));
-    const decided = (all: readonly (readonly Found[])[]): void =>
-      this.#actOnHeaders(block, headers, new Map(all.flat().map((found) => [found.place.start, found])));
-    if (answers.some((answer) => answer instanceof Promise)) {
-      return Promise.all(answers.map((answer) => Promise.resolve(answer))).then(decided);
-    }
-    decided(answers as readonly (readonly Found[])[]);
+    const found = this.actions.checking ? this.#lookUp(block, headers) : NOTHING;
+    const decided = (all: readonly Found[]): void =>
+      this.#actOnHeaders(
+        block,
+        headers,
+        all.length === 0 ? NONE : new Map(all.map((one) => [one.place.start, one])),
+      );
+    if (found instanceof Promise) return found.then(decided);
+    decided(found);
     return null;
+  }
+
+  /** Kinds of headers that have the same tables are looked up together. */
+  #lookUp(block: Uint8Array, headers: readonly LogicalHeader[]): readonly Found[] | Promise<readonly Found[]> {
+    const { primary, mime, nested } = this.#rules.headers;
+    if (primary !== null && primary.key === mime?.key && primary.key === nested?.key) {
+      return primary.headers(block, headers);
+    }
+    const groups = new Map<string, { readonly checks: Checks; readonly some: LogicalHeader[] }>();
+    for (const header of headers) {
+      const checks = this.#rules.headers[header.place];
+      if (checks === null) continue;
+      const group = groups.get(checks.key);
+      if (group === undefined) groups.set(checks.key, { checks, some: [header] });
+      else group.some.push(header);
+    }
+    const answers = [...groups.values()].map(({ checks, some }) => checks.headers(block, some));
+    if (!answers.some((answer) => answer instanceof Promise)) return (answers as (readonly Found[])[]).flat();
+    return Promise.all(answers.map((answer) => Promise.resolve(answer))).then((all) => all.flat());
   }
 
   #actOnHeaders(block: Uint8Array, headers: readonly LogicalHeader[], found: ReadonlyMap<number, Found>): void {
     let from = headers[0]?.start ?? 0;
     const upTo = (end: number): void => {
-      if (end > from) this.#sink.keep(block.subarray(from, end));
+      if (end > from) this.#sink.keep(from === 0 && end === block.length ? block : block.subarray(from, end));
       from = end;
     };
-    for (const { start, end, place, faults } of headers) {
+    for (const { start, end, name, place, faults } of headers) {
       for (const fault of faults) this.#fault(fault);
       const one = this.actions.checking ? found.get(start) : undefined;
       const edit = one === undefined ? null : this.#edit("header", one, this.#rules.headers[place]!.name);
       if (this.#over()) return;
-      let [bytes, first, last] = [block, start, end];
       if (edit !== null && edit.kind !== "keep") {
         upTo(start);
         from = end;
         if (edit.kind === "drop") continue;
         const text = headerLines(edit.text);
-        if (edit.kind === "prepend") {
-          this.#sink.keep(text);
-          from = start;
-        } else [bytes, first, last] = [text, 0, text.length];
+        if (edit.kind === "replace") {
+          if (!this.#note(this.#nameOf(text), text, 0, text.length, place) && !this.#over()) this.#sink.keep(text);
+          if (this.#over()) return;
+          continue;
+        }
+        this.#sink.keep(text);
+        from = start;
       }
-      const drop = this.#note(bytes, first, last, place);
+      const drop = this.#note(name, block, start, end, place);
       if (this.#over()) return;
-      if (bytes !== block && !drop) this.#sink.keep(bytes);
-      if (bytes === block && drop) {
-        upTo(start);
-        from = end;
-      }
+      if (!drop) continue;
+      upTo(start);
+      from = end;
     }
     upTo(headers.at(-1)?.end ?? 0);
   }
 
+  #nameOf(header: Uint8Array): string {
+    return this.#seen.wishes.names.at(header, 0, headerNameLength(header, 0, header.length));
+  }
+
   /** True when the header is one that never stays (message_drop_headers). */
-  #note(bytes: Uint8Array, start: number, end: number, place: HeaderPlace): boolean {
-    const length = headerNameLength(bytes, start, end);
-    if (length > 32) return false;
-    const name = latin1Decode(bytes, start, start + length).toLowerCase();
-    this.#seen.noteEncoding(name, bytes, start, end);
+  #note(name: string, bytes: Uint8Array, start: number, end: number, place: HeaderPlace): boolean {
+    if (name !== "") this.#seen.noteEncoding(name, bytes, start, end);
     if (place !== "primary") return false;
     const drop = this.#seen.note(name, bytes, start, end);
-    if (TOLD.has(name)) this.#sink.headerSeen(name, headerText(bytes, start, end - 2).replace(/^[^:]*:\s*/, ""));
+    if (name === RECEIVED) this.#sink.headerSeen(name, "");
+    else if (TOLD.has(name)) {
+      this.#sink.headerSeen(name, headerText(bytes, start, end - 2).replace(/^[^:]*:\s*/, ""));
+    }
     return drop;
   }
 

@@ -13,7 +13,7 @@ import { isPatternTable, type PatternMatch, type PatternTable } from "../maps/re
 
 export type CheckName = "header_checks" | "mime_header_checks" | "nested_header_checks" | "body_checks";
 
-/** What stands in a block, without its last line end. */
+/** What stands in a block: a record without its line end. */
 export interface Place {
   readonly start: number;
   readonly end: number;
@@ -47,11 +47,11 @@ export class Checks {
     this.#patterns = patterns.length === tables.length ? patterns : null;
   }
 
-  /** Headers of a block, which lie one behind the other, that a table has something to say about. */
-  headers(block: Uint8Array, places: readonly Place[]): readonly Found[] | Promise<readonly Found[]> {
-    const text = ({ start, end }: Place): string => headerText(block, start, end);
-    if (this.#patterns === null) return this.#oneByOne(places, text);
-    return this.#byBlock(places, text, this.#patterns, (table) => table.scanHeaders(block));
+  /** Headers of a block, which end in CRLF one behind the other, that a table has something to say about. */
+  headers(block: Uint8Array, headers: readonly Place[]): readonly Found[] | Promise<readonly Found[]> {
+    const text = ({ start, end }: Place): string => headerText(block, start, end - 2);
+    if (this.#patterns === null) return this.#oneByOne(headers, text);
+    return this.#byBlock(headers, text, this.#patterns, (table) => table.scanHeaders(block));
   }
 
   /** Records of a body: lines, or pieces of `limit` bytes of a longer line. */
@@ -64,7 +64,7 @@ export class Checks {
     if (this.#patterns === null || bytes.includes(0)) return this.#oneByOne(recordPlaces(bytes, limit), text);
     const patterns = this.#patterns;
     const [only] = patterns;
-    if (patterns.length > 1 || only === undefined || isUnsure(only)) {
+    if (patterns.length > 1 || only === undefined || !only.ready) {
       return this.#byBlock(recordPlaces(bytes, limit), text, patterns, (table) => table.scanLines(bytes, limit));
     }
     return only.scanLines(bytes, limit).filter(({ length }) => length > 0).map(({ offset, length, value }) => {
@@ -79,10 +79,10 @@ export class Checks {
     tables: readonly PatternTable[],
     scan: (table: PatternTable) => readonly PatternMatch[],
   ): readonly Found[] {
-    const values = tables.map((table) =>
-      isUnsure(table) ? null : new Map(scan(table).map(({ offset, value }) => [offset, value]))
-    );
+    const matches = tables.map((table) => table.ready ? scan(table) : null);
     const found: Found[] = [];
+    if (matches.every((some) => some?.length === 0)) return found;
+    const values = matches.map((some) => some && new Map(some.map(({ offset, value }) => [offset, value])));
     for (const place of places) {
       if (place.end === place.start) continue;
       for (let at = 0; at < values.length; at++) {
@@ -145,11 +145,6 @@ export class Checks {
     }
     return NONE;
   }
-}
-
-/** The file of the table could not be read yet. */
-function isUnsure(table: PatternTable): boolean {
-  return table.find("").kind === "unsure";
 }
 
 function recordPlaces(bytes: Uint8Array, limit: number): Place[] {

@@ -19,7 +19,7 @@ import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import { Actions } from "./actions.ts";
 import { CheckedContent, type ContentRules } from "./checked.ts";
 import { HeaderStage } from "./header-stage.ts";
-import { HeaderBlock, type HeaderOptions, SeenHeaders } from "./headers.ts";
+import { HeaderBlock, type HeaderOptions, HeaderWishes, SeenHeaders } from "./headers.ts";
 import { MIME_ERRORS, type MimeError } from "./mime-part.ts";
 import { missingHeaders } from "./missing-headers.ts";
 import type { RewriteScope, Rewriting } from "./rewriting.ts";
@@ -85,7 +85,7 @@ export class Cleanup {
   readonly services: CleanupServices;
   readonly logger: Logger;
   readonly headers: HeaderOptions;
-  readonly drop: ReadonlySet<string>;
+  readonly wishes: HeaderWishes;
   /** Null: nobody looks at the content. */
   readonly rules: ContentRules | null;
 
@@ -94,8 +94,8 @@ export class Cleanup {
     this.services = services;
     this.logger = services.log.service("cleanup");
     this.headers = { sizeLimit: config.header_size_limit };
-    this.drop = new Set(config.message_drop_headers.map((name) => name.toLowerCase()));
-    this.rules = contentRules(config, (name, place) => {
+    this.wishes = new HeaderWishes(config.message_drop_headers);
+    this.rules = contentRules(config, this.wishes.names, (name, place) => {
       assert(services.openTable !== undefined, "tables of content checks can be opened");
       return services.openTable(name, place);
     });
@@ -129,7 +129,7 @@ export class CleanupMessage {
   constructor(cleanup: Cleanup, incoming: Incoming) {
     this.#cleanup = cleanup;
     this.#incoming = incoming;
-    this.#seen = new SeenHeaders(cleanup.drop);
+    this.#seen = new SeenHeaders(cleanup.wishes);
     this.#block = new HeaderBlock(cleanup.headers, {
       keep: (piece) => this.#keep(piece),
       headersDone: () => this.#headersDone(),
@@ -181,8 +181,9 @@ export class CleanupMessage {
    */
   async finish(envelope: Envelope, wishes: Wishes = NO_WISHES): Promise<CleanupResult> {
     const checked = this.#checked;
-    if (checked !== null) await checked.end();
-    else if (!this.#inBody) this.#block.end();
+    const checking = checked === null ? null : checked.end();
+    if (checking !== null) await checking;
+    if (checked === null && !this.#inBody) this.#block.end();
     if (this.#rewritten !== null) await this.#rewritten;
     const actions = checked?.actions ?? null;
     const settled = await this.#changed(envelope, actions, wishes);

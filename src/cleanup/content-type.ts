@@ -6,10 +6,13 @@
 
 export type ContentKind = "text" | "message" | "multipart" | "other";
 
-export interface ContentType {
+export interface Entity {
   readonly kind: ContentKind;
   /** "plain", "rfc822", "global", "partial", "external-body", "digest"; "" for all others. */
   readonly subtype: string;
+}
+
+export interface ContentType extends Entity {
   /** Of a multipart, in their order. */
   readonly boundaries: readonly string[];
 }
@@ -22,6 +25,10 @@ interface Token {
   readonly text: string;
 }
 
+/** Text that no other header speaks of. */
+export const PLAIN: Entity = { kind: "text", subtype: "plain" };
+export const OTHER: Entity = { kind: "other", subtype: "" };
+const TEXT = "text";
 const TSPECIALS = '()<>@,;:\\"/[]?=';
 const SPECIALS = '()<>@,;:\\".[]';
 const SUBTYPES = new Set(["plain", "rfc822", "global", "partial", "external-body", "digest"]);
@@ -109,6 +116,22 @@ class Items {
   }
 }
 
+/**
+ * What a Content-Type is when its first word tells all that matters: "text/" something, or something that is none of
+ * text, message and multipart; null when all of it must be read. [start, end) is what follows the colon.
+ */
+export function plainType(bytes: Uint8Array, start: number, end: number): Entity | null {
+  let at = start;
+  while (at < end && (bytes[at] === 32 || bytes[at] === 9)) at++;
+  const first = at < end ? (bytes[at] as number) | 32 : 0;
+  if (first < 97 || first > 122) return null;
+  if (first !== 109 && first !== 116) return OTHER;
+  for (let index = 0; index < 4; index++) {
+    if (((bytes[at + index] as number) | 32) !== TEXT.charCodeAt(index)) return null;
+  }
+  return at + 4 < end && bytes[at + 4] === 47 ? PLAIN : null;
+}
+
 /** `text` is what follows the colon, line ends as "\n". */
 export function contentType(text: string): ContentType {
   const items = new Items(text, 0, TSPECIALS, ";");
@@ -139,4 +162,12 @@ export function transferEncoding(text: string): Encoding | null {
 /** 7bit, 8bit or binary: what the encoded content is. */
 export function domainOf(encoding: Encoding): Encoding {
   return encoding === "base64" || encoding === "quoted-printable" ? "7bit" : encoding;
+}
+
+/** Whether content that holds other content says of itself what only a leaf may say (RFC 2045 §6.4, RFC 2046 §5.2). */
+export function isWrongDomain({ kind, subtype }: Entity, encoding: Encoding): boolean {
+  const domain = domainOf(encoding);
+  return kind === "message" && (subtype === "partial" || subtype === "external-body")
+    ? domain !== "7bit"
+    : (kind === "multipart" || kind === "message" && subtype === "rfc822") && domain !== encoding;
 }

@@ -5,8 +5,9 @@
  * Memory: at most one logical header (header_size_limit) is held. Never fails.
  */
 
-import { headerNameLength, headerValue, isEmptyLine } from "../header.ts";
+import { has8bit, headerNameLength, HeaderNames, headerValue, isEmptyLine } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
+import { MIME_HEADERS } from "./mime-part.ts";
 
 const LF = 10;
 const CRLF: Uint8Array = Uint8Array.of(13, 10);
@@ -23,16 +24,29 @@ export interface HeaderSink {
   headersDone(): void;
 }
 
+/** Headers that SeenHeaders makes something of. */
 const WANTED = new Set(
   ["received", "message-id", "resent-message-id", "from", "resent-from", "date", "resent-date", "to"]
     .concat("cc", "bcc", "resent-to", "resent-cc", "resent-bcc", "resent-sender", "resent-reply-to"),
 );
+const ENCODING = "content-transfer-encoding";
+
+/** What message_drop_headers asks for, and the names by which headers are told. */
+export class HeaderWishes {
+  readonly drop: ReadonlySet<string>;
+  readonly names: HeaderNames;
+
+  constructor(drop: readonly string[]) {
+    this.drop = new Set(drop.map((name) => name.toLowerCase()));
+    this.names = new HeaderNames([...WANTED, ...MIME_HEADERS, ...this.drop]);
+  }
+}
 
 /** What is known of a message by its headers. */
 export class SeenHeaders {
-  readonly #drop: ReadonlySet<string>;
+  readonly wishes: HeaderWishes;
   received = 0;
-  messageId: string | null = null;
+  #messageId: { readonly bytes: Uint8Array; readonly start: number; readonly end: number } | null = null;
   /** Content-Transfer-Encoding says so (detect_8bit_encoding_header). */
   is8bit = false;
   /** A header has bytes that are not ASCII; null: nobody wants to know. */
@@ -40,24 +54,30 @@ export class SeenHeaders {
   /** Lower-case names of the known headers that were seen. */
   readonly names: Set<string> = new Set();
 
-  constructor(drop: ReadonlySet<string>) {
-    this.#drop = drop;
+  constructor(wishes: HeaderWishes) {
+    this.wishes = wishes;
   }
 
-  /** A header of the message itself; `name` in lower case. True when the header is to be dropped. */
+  get messageId(): string | null {
+    const at = this.#messageId;
+    return at === null ? null : headerValue(at.bytes, at.start, at.end);
+  }
+
+  /** A header of the message itself; `name` as `wishes.names` tells it. True when the header is to be dropped. */
   note(name: string, bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.unicode === false) this.unicode = bytes.subarray(start, end).some((byte) => byte > 0x7f);
+    if (this.unicode === false) this.unicode = has8bit(bytes, start, end);
+    if (name === "") return false;
     if (WANTED.has(name)) {
       this.names.add(name);
       if (name === "received") this.received++;
-      else if (name === "message-id" && this.messageId === null) this.messageId = headerValue(bytes, start, end);
+      else if (name === "message-id") this.#messageId ??= { bytes, start, end };
     }
-    return this.#drop.has(name);
+    return this.wishes.drop.has(name);
   }
 
   /** A header of the message or of a part. */
   noteEncoding(name: string, bytes: Uint8Array, start: number, end: number): void {
-    if (name !== "content-transfer-encoding") return;
+    if (name !== ENCODING) return;
     const value = headerValue(bytes, start, end).toLowerCase();
     if (value === "8bit" || value === "binary") this.is8bit = true;
   }
@@ -71,6 +91,8 @@ export class HeaderBlock {
   #first = true;
   /** The rest of an overlong header is passed over. */
   #skipping = false;
+  /** Up to there the bytes at hand were kept or dropped. */
+  #from = 0;
 
   constructor(options: HeaderOptions, sink: HeaderSink, seen: SeenHeaders) {
     this.#options = options;
@@ -95,14 +117,17 @@ export class HeaderBlock {
     const rest = this.#held;
     this.#held = NOTHING;
     if (rest.length > 0) {
+      this.#from = 0;
       if (headerNameLength(rest, 0, rest.length) === 0) return this.#beginBody(rest, 0, true);
       this.#header(rest, 0, rest.length);
+      this.#keepTo(rest, rest.length);
     }
     this.#sink.headersDone();
   }
 
   /** Walks over whole logical headers: one ends where the next line does not start with white space. */
   #scan(bytes: Uint8Array): boolean {
+    this.#from = 0;
     let start = 0;
     let at = 0;
     let lines = 0;
@@ -130,7 +155,14 @@ export class HeaderBlock {
     return headerNameLength(bytes, start, end) > 0 || (this.#first && fromLine(bytes, start));
   }
 
+  /** Headers that lie one behind the other are kept in one piece. */
+  #keepTo(bytes: Uint8Array, end: number): void {
+    if (end > this.#from) this.#sink.keep(bytes.subarray(this.#from, end));
+    this.#from = end;
+  }
+
   #hold(bytes: Uint8Array, start: number): boolean {
+    this.#keepTo(bytes, start);
     const length = bytes.length - start;
     if (length <= this.#options.sizeLimit) {
       this.#held = start === 0 ? bytes : bytes.subarray(start);
@@ -150,28 +182,28 @@ export class HeaderBlock {
     this.#sink.keep(CRLF);
   }
 
+  /** A header that stays as it is waits for keepTo(). */
   #header(bytes: Uint8Array, start: number, end: number): void {
-    if (this.#skipping) {
-      this.#skipping = false;
-      return;
-    }
-    if (end - start > this.#options.sizeLimit) return this.#shorten(bytes, start);
-    if (this.#first && fromLine(bytes, start)) {
-      this.#sink.keep(latin1Encode("X-Mailbox-Line: "));
-    } else if (this.#note(bytes, start, end)) return;
-    this.#sink.keep(bytes.subarray(start, end));
+    const skipped = this.#skipping;
+    const tooLong = !skipped && end - start > this.#options.sizeLimit;
+    const mailbox = this.#first && !skipped && !tooLong && fromLine(bytes, start);
+    if (!skipped && !tooLong && !mailbox && !this.#note(bytes, start, end)) return;
+    this.#keepTo(bytes, start);
+    this.#skipping = false;
+    if (tooLong) this.#shorten(bytes, start);
+    if (mailbox) this.#sink.keep(latin1Encode("X-Mailbox-Line: "));
+    else this.#from = end;
   }
 
   /** True when the header is to be dropped. */
   #note(bytes: Uint8Array, start: number, end: number): boolean {
-    const length = headerNameLength(bytes, start, end);
-    if (length > 32) return false;
-    const name = latin1Decode(bytes, start, start + length).toLowerCase();
+    const name = this.#seen.wishes.names.at(bytes, start, headerNameLength(bytes, start, end));
     this.#seen.noteEncoding(name, bytes, start, end);
     return this.#seen.note(name, bytes, start, end);
   }
 
   #beginBody(bytes: Uint8Array, start: number, needsSeparator: boolean): void {
+    this.#keepTo(bytes, start);
     this.#sink.headersDone();
     if (needsSeparator) this.#sink.keep(CRLF);
     if (start < bytes.length) this.#sink.keep(start === 0 ? bytes : bytes.subarray(start));

@@ -2,9 +2,18 @@
  * What the parts of a message are, as mime.ts tells them: plain data.
  */
 
+import { HeaderNames } from "../header.ts";
 import type { ContentKind, Encoding } from "./content-type.ts";
 
 export type HeaderPlace = "primary" | "mime" | "nested";
+
+/** Headers that are "mime" wherever they stand. */
+export const MIME_HEADERS: ReadonlySet<string> = new Set(
+  ["content-description", "content-disposition", "content-id", "content-transfer-encoding", "content-type"]
+    .concat("mime-version"),
+);
+
+export const MIME_NAMES: HeaderNames = new HeaderNames(MIME_HEADERS);
 
 export type MimeError = keyof typeof MIME_ERRORS;
 
@@ -26,6 +35,8 @@ export interface LogicalHeader {
   /** In the block; its last CRLF is before `end`. */
   readonly start: number;
   readonly end: number;
+  /** In lower case; "" when it is none of `MimeOptions.names` and not about MIME. */
+  readonly name: string;
   /** Headers about MIME are "mime" wherever they stand. */
   readonly place: HeaderPlace;
   readonly faults: readonly Fault[];
@@ -54,6 +65,8 @@ export interface MimeOptions {
   /** Body bytes of each part that are wanted record by record. */
   readonly bodyLimit: number;
   readonly report: ReadonlySet<MimeError>;
+  /** Names that headers are to be told by, those about MIME among them; absent: those alone. */
+  readonly names?: HeaderNames;
   /** Where entities begin and end is told too. */
   readonly entities?: true;
 }

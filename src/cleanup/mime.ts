@@ -4,57 +4,46 @@
  *   headers --empty line--> body | headers of the enclosed message --empty line--> …
  *           --a line that is no header--> body
  *   body --boundary of an enclosing multipart--> headers; --its closing boundary--> body
+ * Usual headers, and bodies in which nobody looks for more than boundaries, are not taken line by line.
  * Memory: a line (line_length_limit), a block of headers (BLOCK_SIZE and a header), mime_nesting_limit + 2 boundaries.
  * Time: linear, times the boundaries for lines that begin with "--". Never fails.
  */
 
-import { headerNameLength, headerText } from "../header.ts";
+import { has8bit, headerNameLength, headerText } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
-import { contentType, domainOf, type Encoding, transferEncoding } from "./content-type.ts";
-import type { Fault, HeaderPlace, LogicalHeader, MimeError, MimeOptions, Part } from "./mime-part.ts";
+import { type Boundary, boundary, boundaryOf, nextDashes } from "./boundaries.ts";
+import { contentType, isWrongDomain, OTHER, PLAIN, plainType, transferEncoding } from "./content-type.ts";
+import type { Encoding, Entity } from "./content-type.ts";
+import { HeaderBytes } from "./header-bytes.ts";
+import { headerRun, RUN_FIELDS } from "./header-run.ts";
+import { type Fault, type HeaderPlace, type LogicalHeader, MIME_HEADERS, MIME_NAMES } from "./mime-part.ts";
+import type { MimeError, MimeOptions, Part } from "./mime-part.ts";
 
 type State = "primary" | "part" | "nested" | "body";
 
-interface Boundary {
-  readonly text: string;
-  /** Of all of it; lines are compared with many boundaries by sums first. */
-  readonly sum: number;
-  /** Parts are enclosed messages unless they say otherwise (multipart/digest). */
-  readonly digest: boolean;
-}
-
-interface Entity {
-  readonly kind: "text" | "message" | "multipart" | "other";
-  readonly subtype: string;
-}
-
 const LF = 10;
 const CR = 13;
+const COLON = 58;
 const CRLF: Uint8Array = Uint8Array.of(CR, LF);
 const NOTHING = new Uint8Array(0);
-const PLAIN: Entity = { kind: "text", subtype: "plain" };
 const ENCLOSED: Entity = { kind: "message", subtype: "rfc822" };
-const MULTIPART_BODY: Entity = { kind: "other", subtype: "" };
 /** Blocks of headers and runs of body lines are handed on when they are this long. */
 const BLOCK_SIZE = 32 * 1024;
-const MIME_HEADERS = new Set(
-  ["content-description", "content-disposition", "content-id", "content-transfer-encoding", "content-type"]
-    .concat("mime-version"),
-);
+const NO_FAULTS: readonly Fault[] = [];
 const PLACES: Readonly<Record<State, HeaderPlace>> = {
   primary: "primary",
   part: "mime",
   nested: "nested",
   body: "mime",
 };
-const LONGEST_NAME = 32;
-/** As many boundaries are compared one by one. */
-const FEW = 4;
+/** Headers that say how the body is read. */
+const CHANGING = new Set(["content-type", "content-transfer-encoding"]);
 const FROM_LINE = /^>*From /;
 
 export class MimeScanner {
   readonly #options: MimeOptions;
   readonly #give: (part: Part) => void;
+  readonly #sees8bit: boolean;
   #state: State = "primary";
   #entity: Entity = PLAIN;
   #encoding: Encoding = "7bit";
@@ -64,9 +53,12 @@ export class MimeScanner {
   #held: Uint8Array = NOTHING;
   /** The record before was a piece of a longer line. */
   #inLine = false;
+  /** Content ended within a line so far, which was passed on. */
+  #open = false;
+  /** A NUL was met among headers: from there on they are taken line by line. */
+  #plain = true;
   #first = true;
-  #block = new Uint8Array(4096);
-  #blockEnd = 0;
+  readonly #block = new HeaderBytes();
   #headers: LogicalHeader[] = [];
   /** Where the header begins that lines are still added to; -1: none. */
   #headerAt = -1;
@@ -77,11 +69,12 @@ export class MimeScanner {
   constructor(options: MimeOptions, give: (part: Part) => void) {
     this.#options = options;
     this.#give = give;
+    this.#sees8bit = options.report.has("header8bit");
   }
 
   /** Headers that come before what the sender wrote: whole lines ended by CRLF. */
   trace(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
+    for (let at = this.#takeRun(bytes, 0, true); at < bytes.length;) {
       const end = bytes.indexOf(LF, at) + 1;
       this.#record(bytes, at, end - 2, end, false);
       at = end;
@@ -114,7 +107,7 @@ export class MimeScanner {
       line.set(rest);
       line.set(CRLF, rest.length);
       this.#content(line, 0, rest.length, line.length, false);
-    }
+    } else if (this.#open) this.#body(CRLF, 0, 2, 0);
     if (this.#state !== "body") this.#endHeaders();
     this.#flushBody();
   }
@@ -125,9 +118,14 @@ export class MimeScanner {
     let lf = -1;
     let last = false;
     while (at < bytes.length) {
-      if (this.#passes()) {
-        this.#body(bytes, at, bytes.length, bytes.length - at);
-        return;
+      const next = this.#state === "body"
+        ? this.#unseen(bytes, at)
+        : this.#inLine
+        ? at
+        : this.#takeRun(bytes, at, false);
+      if (next > at) {
+        at = next;
+        continue;
       }
       if (lf < at && !last) {
         lf = bytes.indexOf(LF, at);
@@ -149,10 +147,38 @@ export class MimeScanner {
     }
   }
 
-  /** Nothing can change any more and nobody looks at the lines. */
-  #passes(): boolean {
-    return this.#state === "body" && this.#stack.length === 0 && this.#bodyOffset >= this.#options.bodyLimit &&
-      !this.#options.report.has("body8bit");
+  /** Passes over lines of a body in which nobody looks for anything but boundaries: where one may begin. */
+  #unseen(bytes: Uint8Array, at: number): number {
+    if (this.#bodyOffset < this.#options.bodyLimit || this.#options.report.has("body8bit")) return at;
+    const within = this.#stack.length > 0;
+    const end = within ? nextDashes(bytes, at, this.#inLine) : bytes.length;
+    if (end === at) return at;
+    this.#body(bytes, at, end, end - at);
+    if (within) this.#inLine = this.#open = bytes[end - 1] !== LF;
+    return end;
+  }
+
+  /** Takes the headers of the usual kind from `from` on: where the rest begins. */
+  #takeRun(bytes: Uint8Array, from: number, trace: boolean): number {
+    if (!this.#plain || this.#sees8bit) return from;
+    const run: number[] = [];
+    headerRun(bytes, from, this.#options, run, trace);
+    if (run.length === 0) return from;
+    const end = run[run.length - 1] as number;
+    const piece = from === 0 && end === bytes.length ? bytes : bytes.subarray(from, end);
+    if (!(this.#plain = !piece.includes(0))) return from;
+    this.#endHeader();
+    if (!trace) this.#first = false;
+    let start = this.#block.length;
+    const moved = start - from;
+    this.#block.add(piece);
+    for (let index = 0; index < run.length; index += RUN_FIELDS) {
+      const next = moved + (run[index + 1] as number);
+      this.#addHeader(start, next, run[index] as number);
+      start = next;
+    }
+    if (this.#block.length >= BLOCK_SIZE) this.#flushHeaders();
+    return end;
   }
 
   /** A record of the sender's. */
@@ -197,10 +223,7 @@ export class MimeScanner {
   }
 
   #boundary(line: string): void {
-    const sums = this.#stack.length > FEW ? prefixSums(line, this.#options.boundaryLimit) : null;
-    const at = this.#stack.findLastIndex(({ text, sum }) =>
-      (sums === null || sums[text.length] === sum) && line.startsWith(text)
-    );
+    const at = boundaryOf(line, this.#stack, this.#options.boundaryLimit);
     if (at < 0) return;
     if (this.#options.entities === true) {
       this.#flushBody();
@@ -212,7 +235,7 @@ export class MimeScanner {
     if (line.startsWith("--", text.length)) {
       this.#stack.length = at;
       this.#state = "body";
-      this.#entity = MULTIPART_BODY;
+      this.#entity = OTHER;
       this.#bodyOffset = 0;
     } else {
       this.#state = "part";
@@ -223,7 +246,7 @@ export class MimeScanner {
   #beginHeader(bytes: Uint8Array, start: number, end: number, nameLength: number): void {
     let colon = start + nameLength;
     while (bytes[colon] !== 58) colon++;
-    this.#headerAt = this.#blockEnd;
+    this.#headerAt = this.#block.length;
     this.#headerLength = 0;
     this.#append(bytes, start, start + nameLength);
     this.#append(bytes, colon, end);
@@ -246,14 +269,7 @@ export class MimeScanner {
     let piece = bytes.subarray(start, Math.min(end, start + room));
     const nul = piece.indexOf(0);
     if (nul >= 0) piece = piece.subarray(0, nul);
-    const needed = this.#blockEnd + piece.length + 2;
-    if (needed > this.#block.length) {
-      const larger = new Uint8Array(Math.max(needed, this.#block.length * 2));
-      larger.set(this.#block.subarray(0, this.#blockEnd));
-      this.#block = larger;
-    }
-    this.#block.set(piece, this.#blockEnd);
-    this.#blockEnd += piece.length;
+    this.#block.add(piece);
     this.#headerLength += piece.length;
   }
 
@@ -262,45 +278,52 @@ export class MimeScanner {
     const start = this.#headerAt;
     if (start < 0) return;
     this.#headerAt = -1;
-    const block = this.#block;
-    const faults: Fault[] = [];
-    const name = this.#headerName(start);
-    if (!this.#options.flat) this.#note(name, start, faults);
-    if (this.#wants("header8bit") && has8bit(block, start, this.#blockEnd)) {
-      faults.push(this.#fault("header8bit", headerText(block, start, this.#blockEnd).slice(0, 100)));
+    this.#block.add(CRLF);
+    const { bytes, length } = this.#block;
+    this.#addHeader(start, length, bytes.indexOf(COLON, start) - start);
+    if (this.#block.length >= BLOCK_SIZE) this.#flushHeaders();
+  }
+
+  /** A header of the block; its CRLF is before `end`. */
+  #addHeader(start: number, end: number, nameLength: number): void {
+    const { names, flat } = this.#options;
+    const { bytes } = this.#block;
+    const name = (names ?? MIME_NAMES).at(bytes, start, nameLength);
+    let faults = NO_FAULTS;
+    if (!flat && CHANGING.has(name)) faults = this.#note(name, start, end - 2);
+    if (this.#sees8bit && this.#wants("header8bit") && has8bit(bytes, start, end - 2)) {
+      faults = [...faults, this.#fault("header8bit", headerText(bytes, start, end - 2).slice(0, 100))];
     }
-    block.set(CRLF, this.#blockEnd);
-    this.#blockEnd += 2;
     const place = MIME_HEADERS.has(name) ? "mime" : PLACES[this.#state];
-    this.#headers.push({ start, end: this.#blockEnd, place, faults });
-    if (this.#blockEnd >= BLOCK_SIZE) this.#flushHeaders();
+    this.#headers.push({ start, end, name, place, faults });
   }
 
-  #headerName(start: number): string {
-    const colon = this.#block.indexOf(58, start);
-    return colon - start > LONGEST_NAME ? "" : latin1Decode(this.#block, start, colon).toLowerCase();
-  }
-
-  /** Content-Type and Content-Transfer-Encoding change how the body is read. */
-  #note(name: string, start: number, faults: Fault[]): void {
-    if (name !== "content-type" && name !== "content-transfer-encoding") return;
-    const text = headerText(this.#block, start, this.#blockEnd);
+  /** Content-Type and Content-Transfer-Encoding change how the body is read; what is wrong with them. */
+  #note(name: string, start: number, end: number): readonly Fault[] {
+    const { bytes } = this.#block;
+    const plain = name === "content-type" ? plainType(bytes, start + name.length + 1, end) : null;
+    if (plain !== null) {
+      this.#entity = plain;
+      return NO_FAULTS;
+    }
+    const text = headerText(bytes, start, end);
     const value = text.slice(name.length + 1);
     if (name === "content-transfer-encoding") {
       this.#encoding = transferEncoding(value) ?? this.#encoding;
-      return;
+      return NO_FAULTS;
     }
     const { kind, subtype, boundaries } = contentType(value);
     this.#entity = { kind, subtype };
-    for (const boundary of boundaries) {
+    const faults: Fault[] = [];
+    for (const given of boundaries) {
       // Postfix counts from -1: two more than the limit are taken.
       if (this.#stack.length - 1 > this.#options.nestingLimit) {
         if (this.#wants("nesting")) faults.push(this.#fault("nesting", text.slice(0, 100)));
       } else {
-        const kept = boundary.slice(0, this.#options.boundaryLimit);
-        this.#stack.push({ text: kept, sum: prefixSums(kept, kept.length).at(-1)!, digest: subtype === "digest" });
+        this.#stack.push(boundary(given.slice(0, this.#options.boundaryLimit), subtype === "digest"));
       }
     }
+    return faults;
   }
 
   /** True when an empty line has to stand between headers and body that the sender left out. */
@@ -315,7 +338,7 @@ export class MimeScanner {
       this.#entity = PLAIN;
       this.#encoding = "7bit";
     } else if (kind === "multipart") {
-      this.#entity = MULTIPART_BODY;
+      this.#entity = OTHER;
       this.#encoding = "7bit";
     }
     return false;
@@ -328,14 +351,10 @@ export class MimeScanner {
     if (this.#state === "primary") this.#give({ kind: "headers end" });
     this.#state = "body";
     this.#bodyOffset = 0;
-    const { kind, subtype } = this.#entity;
-    if (this.#options.entities === true) this.#give({ kind: "entity", content: kind, encoding: this.#encoding });
-    if (!this.#wants("domain")) return;
-    const domain = domainOf(this.#encoding);
-    const wrong = kind === "message" && (subtype === "partial" || subtype === "external-body")
-      ? domain !== "7bit"
-      : (kind === "multipart" || kind === "message" && subtype === "rfc822") && domain !== this.#encoding;
-    if (wrong) {
+    if (this.#options.entities === true) {
+      this.#give({ kind: "entity", content: this.#entity.kind, encoding: this.#encoding });
+    }
+    if (this.#wants("domain") && isWrongDomain(this.#entity, this.#encoding)) {
       this.#give({ kind: "fault", fault: this.#fault("domain", this.#encoding) });
     }
   }
@@ -353,12 +372,9 @@ export class MimeScanner {
   #flushHeaders(): void {
     if (this.#headers.length === 0) return;
     this.#flushBody();
-    const block = this.#block.subarray(0, this.#blockEnd);
     const headers = this.#headers;
-    this.#block = new Uint8Array(4096);
-    this.#blockEnd = 0;
     this.#headers = [];
-    this.#give({ kind: "headers", block, headers });
+    this.#give({ kind: "headers", block: this.#block.take(), headers });
   }
 
   /** `counted`: bytes by which the offset in this body grows, a line end being one. */
@@ -380,19 +396,4 @@ export class MimeScanner {
     this.#run = null;
     this.#give({ kind: "body", bytes: run.bytes.subarray(run.start, run.end), inLimit: run.inLimit });
   }
-}
-
-/** A sum of each prefix of the text, up to that length. */
-function prefixSums(text: string, longest: number): Int32Array {
-  const length = Math.min(text.length, longest);
-  const sums = new Int32Array(length + 1);
-  let sum = 0x811c9dc5 | 0;
-  sums[0] = sum;
-  for (let at = 0; at < length; at++) sums[at + 1] = sum = Math.imul(sum ^ text.charCodeAt(at), 0x01000193);
-  return sums;
-}
-
-function has8bit(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) if ((bytes[at] as number) >= 128) return true;
-  return false;
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import type { HeaderNames } from "../header.ts";
 import type { LookupTable } from "../maps/map.ts";
 import type { ContentRules } from "./checked.ts";
 import { type CheckName, Checks } from "./checks.ts";
@@ -12,7 +13,8 @@ import type { MimeError } from "./mime-part.ts";
 /** Opens a table; `place` is the parameter's name. */
 export type OpenTable = (name: string, place: string) => LookupTable;
 
-export function contentRules(config: Config, open: OpenTable): ContentRules | null {
+/** `names`: those that headers are to be told by. */
+export function contentRules(config: Config, names: HeaderNames, open: OpenTable): ContentRules | null {
   const opened = new Map<string, LookupTable>();
   const table = (name: string, place: string): LookupTable => {
     const known = opened.get(name) ?? open(name, place);
@@ -44,6 +46,7 @@ export function contentRules(config: Config, open: OpenTable): ContentRules | nu
       nestingLimit: config.mime_nesting_limit,
       flat,
       bodyLimit: body === null ? 0 : limit === 0 ? Number.POSITIVE_INFINITY : limit,
+      names,
       report: new Set<MimeError>(flat ? [] : looked || strict.length > 0 ? [...strict, "nesting"] : []),
     },
   };

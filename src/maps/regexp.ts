@@ -29,6 +29,8 @@ export interface PatternMatch {
 }
 
 export interface PatternTable extends LookupTable {
+  /** False while its file cannot be read. */
+  readonly ready: boolean;
   /** As access tables ask: a key that is not UTF-8 is not found, with a warning. */
   get(key: string): Lookup;
   /** As header_checks and body_checks ask, with whatever bytes. */
@@ -149,6 +151,9 @@ function tableOver(context: TableContext, current: () => PatternContent | null, 
   const table: PatternTable = {
     name: context.name,
     pattern: true,
+    get ready() {
+      return current() !== null;
+    },
     get,
     // A content that is not there yet answers "unsure" by get().
     find: (key) => current()?.find(key) ?? get(key),

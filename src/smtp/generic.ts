@@ -6,7 +6,7 @@
 
 import type { ContentSource, DeliveryAgent, DeliveryRequest } from "../agent.ts";
 import { HeaderStage } from "../cleanup/header-stage.ts";
-import { HeaderBlock, SeenHeaders } from "../cleanup/headers.ts";
+import { HeaderBlock, HeaderWishes, SeenHeaders } from "../cleanup/headers.ts";
 import type { Config } from "../config/config.ts";
 import type { QueueId } from "../envelope.ts";
 import { ResourceError } from "../errors.ts";
@@ -79,7 +79,7 @@ export class GenericAgent implements DeliveryAgent {
     const block = new HeaderBlock({ sizeLimit: config.header_size_limit }, {
       keep: (piece) => headers ? stage.keep(piece) : void body.push(piece),
       headersDone: () => void (headers = false),
-    }, new SeenHeaders(new Set()));
+    }, new SeenHeaders(new HeaderWishes([])));
     let inBody = false;
     for await (const piece of content.read(id)) {
       if (inBody) {

@@ -1,6 +1,7 @@
 /**
  * Starts Postrider by the contract of test/bench/mta/peers/command.mjs: BENCH_PORT, BENCH_SINK_PORT, BENCH_ROOT (an
- * empty folder), BENCH_VARIANT (relay | accept). Runs on whatever runtime runs this file, in this very process.
+ * empty folder), BENCH_VARIANT (relay | accept), BENCH_MAIN (more lines of main.cf). Runs on whatever runtime runs this
+ * file, in this very process.
  */
 
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -9,8 +10,13 @@ import process from "node:process";
 import { currentRuntime } from "../../runtimes/select.ts";
 import { postfix } from "../../src/commands/postfix.ts";
 
-const { BENCH_PORT: port = "2525", BENCH_SINK_PORT: sink = "2526", BENCH_ROOT: root = "", BENCH_VARIANT: variant } =
-  process.env;
+const {
+  BENCH_PORT: port = "2525",
+  BENCH_SINK_PORT: sink = "2526",
+  BENCH_ROOT: root = "",
+  BENCH_VARIANT: variant,
+  BENCH_MAIN: more,
+} = process.env;
 if (root === "") throw new Error("BENCH_ROOT is not set");
 mkdirSync(`${root}/etc`, { recursive: true });
 const owner = process.getuid?.() === 0 ? "root" : userInfo().username;
@@ -30,7 +36,7 @@ disable_dns_lookups = yes
 smtpd_peername_lookup = no
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_recipient_restrictions = check_recipient_access inline:{ reject@sink.example=REJECT }
-${variant === "accept" ? "defer_transports = smtp\n" : ""}`,
+${variant === "accept" ? "defer_transports = smtp\n" : ""}${more ?? ""}`,
 );
 writeFileSync(
   `${root}/etc/master.cf`,

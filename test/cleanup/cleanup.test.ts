@@ -6,6 +6,7 @@ import { describe, it } from "node:test";
 import { currentRuntime } from "../../runtimes/select.ts";
 import type { ContentRules } from "../../src/cleanup/checked.ts";
 import { Cleanup, type CleanupResult, type Origin } from "../../src/cleanup/cleanup.ts";
+import { HeaderWishes } from "../../src/cleanup/headers.ts";
 import { contentRules } from "../../src/cleanup/rules.ts";
 import { loadConfig } from "../../src/config/config.ts";
 import { type Envelope, NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
@@ -191,8 +192,11 @@ describe("what becomes of the message", () => {
 
 describe("who looks", () => {
   it("nobody without parameters that ask for it", () => {
-    const rules = (main: string): ContentRules | null =>
-      contentRules(loadConfig(configured(main).runtime, "/etc/postfix").main, (name) => openTable(name, runtime));
+    const { names } = new HeaderWishes([]);
+    const rules = (main: string): ContentRules | null => {
+      const { main: config } = loadConfig(configured(main).runtime, "/etc/postfix");
+      return contentRules(config, names, (name) => openTable(name, runtime));
+    };
     assert.equal(rules(""), null);
     assert.equal(rules("disable_mime_input_processing = yes\nbody_checks_size_limit = 7\n"), null);
     assert.notEqual(rules("strict_8bitmime = yes\n"), null);

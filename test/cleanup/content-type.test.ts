@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { contentType, domainOf, transferEncoding } from "../../src/cleanup/content-type.ts";
+import fc from "fast-check";
+import { contentType, domainOf, plainType, transferEncoding } from "../../src/cleanup/content-type.ts";
+import { latin1Encode } from "../../src/latin1.ts";
+import { SEED } from "../seed.ts";
 
 describe("contentType", () => {
   const rows: readonly (readonly [string, string, string, readonly string[]])[] = [
@@ -55,4 +58,31 @@ describe("transferEncoding", () => {
       if (read !== null) assert.equal(domainOf(read), domain);
     });
   }
+});
+
+describe("plainType", () => {
+  const told = (text: string) => plainType(latin1Encode(`x:${text}y`), 2, 2 + text.length);
+  it("tells what most types are by their first word", () => {
+    for (const text of [" text/html; charset=x", "TEXT/plain", "\ttext/"]) assert.equal(told(text)?.kind, "text");
+    for (const text of [" image/png", " application/pdf; boundary=x", "x"]) assert.equal(told(text)?.kind, "other");
+    for (const text of ["", " ", " text", " text\x0fx", " multipart/x", " message/rfc822", " (c) image/x", ' "x"/y']) {
+      assert.equal(told(text), null, text);
+    }
+  });
+  it(`never says other than a reading of all of it (seed ${SEED})`, () => {
+    const unit = fc.constantFrom(
+      ...'text/TEXT message multipart image;="()\\\n\t\x0f boundary'.split(""),
+      "text",
+      "multipart",
+    );
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 20 }), (text) => {
+        const plain = told(text);
+        if (plain === null) return;
+        const { kind, boundaries } = contentType(text);
+        assert.deepEqual([plain.kind, []], [kind, boundaries]);
+      }),
+      { seed: SEED, numRuns: 3000 },
+    );
+  });
 });

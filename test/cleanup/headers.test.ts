@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { HeaderBlock, SeenHeaders } from "../../src/cleanup/headers.ts";
+import { HeaderBlock, HeaderWishes, SeenHeaders } from "../../src/cleanup/headers.ts";
 
 function run(text: string, cuts: readonly number[] = [], sizeLimit = 102_400): { out: string; seen: SeenHeaders } {
   const bytes = Buffer.from(text, "latin1");
   let out = "";
-  const seen = new SeenHeaders(new Set(["bcc", "return-path"]));
+  const seen = new SeenHeaders(new HeaderWishes(["bcc", "Return-Path"]));
   const block = new HeaderBlock({ sizeLimit }, {
     keep: (piece) => void (out += Buffer.from(piece).toString("latin1")),
     headersDone: () => void (out += "[end]"),

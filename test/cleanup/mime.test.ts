@@ -268,6 +268,72 @@ describe("random messages", () => {
   });
 });
 
+describe("headers and bodies that need no looking at line by line", () => {
+  const pieces = [
+    "A: 1",
+    "Subject: x",
+    "From x",
+    "Content-Type: multipart/mixed; boundary=b",
+    'Content-Type: multipart/digest; boundary="bc"',
+    "Content-Type: message/rfc822",
+    "Content-Type: text/plain",
+    "Content-Type: TEXT",
+    "content-type : text/html",
+    "Content-Transfer-Encoding: base64",
+    "--b",
+    "--bc--",
+    "--b--",
+    "-",
+    "--",
+    " more",
+    "\tmore",
+    "\0",
+    "x",
+    ":",
+    "x".repeat(30),
+    "--b" + "y".repeat(30),
+    "A: " + "z".repeat(45),
+    "\r\n",
+    "\r\n",
+    "\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+  ];
+  const line = fc.array(fc.constantFrom(...pieces), { minLength: 1, maxLength: 60 }).map((some) => some.join(""));
+  const start = fc.constantFrom("", "A: 1\r\n", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n");
+  const limits = fc.constantFrom({}, { lineLimit: 20 }, { headerLimit: 60 }, { lineLimit: 32, headerLimit: 64 });
+
+  it(`come out as if they had been (seed ${SEED})`, () => {
+    const bytes = new Set<MimeError>(["header8bit", "body8bit", "nesting"]);
+    fc.assert(
+      fc.property(start, line, limits, fc.boolean(), fc.array(fc.nat(9999), { maxLength: 6 }), (...all) => {
+        const [before, text, limit, flat, cuts] = all;
+        const common = { ...limit, flat, entities: true as const, nestingLimit: 0 };
+        const shortcut = { ...common, bodyLimit: 0, report: new Set<MimeError>(["nesting"]) };
+        // A body outside of multiparts is not ended where the sender has not ended it.
+        const content = `${before}${text}\r\n`;
+        const slow = scanned(content, { ...common, report: bytes }, cuts);
+        assert.deepEqual(scanned(content, shortcut, cuts), slow);
+      }),
+      { seed: SEED, numRuns: 5000 },
+    );
+  });
+  it("the last line of a part is ended", () => {
+    const before = lines(`Content-Type: multipart/mixed; boundary=b`, "", "x");
+    for (const text of ["a", "-", "--", "ab\r", "a\r\n", `${"y".repeat(30)}`, "--b"]) {
+      const all = Array.from({ length: before.length + text.length }, (_none, at) => at);
+      for (const cuts of [[], all, all.filter((at) => at % 3 === 0)]) {
+        const options = { lineLimit: 20, bodyLimit: 0 };
+        const whole = scanned(before + text, { lineLimit: 20 });
+        assert.deepEqual(scanned(before + text, options, cuts), whole, text);
+        assert.match(whole.at(-1)!, text === "--b" ? /^end$|^body/ : /\r\n$/);
+      }
+    }
+  });
+});
+
 describe("hostile content takes bounded time and memory", () => {
   /** Feeds it in pieces of 64 KB; the longest step in milliseconds, and the most that was handed on at once. */
   function fed(pieces: Iterable<string>, options: Partial<MimeOptions> = {}): { worst: number; largest: number } {

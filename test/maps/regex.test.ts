@@ -2,7 +2,8 @@
  * The matcher of regexp: and pcre: tables against the runtime's own regular expressions, where both mean the same.
  * Seen to fail when broken on purpose: choices of the backtracker turned round; byte classes of some sets left out; a
  * start state that outlives the forgetting of states; states without a bound; texts that end inside others forgotten;
- * the step limit a hundred times higher.
+ * the step limit a hundred times higher; one byte more than a pattern needs; the bytes of one of its alternatives; bytes
+ * of what may be repeated no times; look-ahead at the first line only.
  */
 
 import assert from "node:assert/strict";
@@ -153,6 +154,43 @@ it("agrees on random patterns with look-around, classes, lazy and counted repeti
       const key = Array.from({ length: chance(9) }, () => "aabc1 _"[chance(7)]!).join("");
       const expected = known.findIndex((pattern) => pattern.test(key));
       assert.equal(engine.find(key), expected, `seed ${seed}: ${texts[expected] ?? texts.join("  ")} on "${key}"`);
+    }
+  }
+});
+
+it("leaves out keys that lack what a pattern needs, and no others", () => {
+  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
+  const chance = chanceOf(seed);
+  const of = (list: readonly string[]): string => list[chance(list.length)]!;
+  const atoms = [
+    "<",
+    "[@#]",
+    "(?:<|@)",
+    "(?:<a|#)",
+    "(?:a|#b|@)",
+    "[\\d<]",
+    "#{2,3}",
+    "@*",
+    "(?:<|)",
+    "(?:@#){0,2}",
+    "a",
+  ];
+  const loops = [".*", ".+", "\\w*", ".{0,3}", "[^#]*"];
+  const body = (): string => `${of(atoms)}${of(loops)}${of(atoms)}${of(loops)}${of(atoms)}`;
+  const starts = ["", "", "^", "^(?!a)", "^(?=[a@])", "^(?!.*#)", "^(?=.*@)(?!<)", "(?=a)", "(?!<)"];
+  const tails = ["", "", "$", "(?!#)", "(?<!a)", "(a|#)\\1", "(?:@(?=b)|<)"];
+  for (let round = 0; round < 300; round++) {
+    const multiline = chance(2) === 0;
+    const texts = Array.from({ length: 3 }, () => `${of(starts)}${body()}${of(tails)}`);
+    const engine = engineOf(texts, OPTION.dotAll | (multiline ? OPTION.multiline : 0));
+    const known = texts.map((text) =>
+      new RegExp(text.replace(/\$$/, multiline ? "$" : "(?=\n?$)"), multiline ? "ms" : "s")
+    );
+    for (let turn = 0; turn < 60; turn++) {
+      const key = `${Array.from({ length: chance(14) }, () => "aab<@#1\n"[chance(8)]!).join("")}b`;
+      const expected = known.findIndex((pattern) => pattern.test(key));
+      const said = `seed ${seed}: ${JSON.stringify(texts)} on ${JSON.stringify(key)}`;
+      assert.equal(engine.find(key), expected, said);
     }
   }
 });

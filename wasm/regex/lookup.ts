@@ -8,6 +8,7 @@ import { FIRST, Outcome, registers, search } from "./backtrack";
 import { finishGate, gateSize, opened, scan } from "./gate";
 import * as machine from "./machine";
 import { alloc, Ints, ints } from "./memory";
+import { areMet } from "./needs";
 import { Option } from "./parse-input";
 import { offsets, walk } from "./walk";
 
@@ -43,12 +44,14 @@ export const enum P {
   Entry,
   /** Look-ahead at the start of the key: where it is in `looks`, or -1 */
   Looks,
+  /** What a key must have: where it is in `needs`, or -1 */
+  Needs,
   Size,
 }
 
 export const patterns: Ints = ints();
 
-/** For a pattern: how many, then machine and 1 or 0 for whether it must match. */
+/** For a pattern: how many, 1 when any line of the key will do, then for each its machine and 1 when it must match. */
 export const looks: Ints = ints();
 
 @inline
@@ -209,6 +212,8 @@ function truth(pattern: i32, wanted: i32): bool {
   const way: Way = field(pattern, P.Way);
   const noted = load<i32>(matched + (pattern << 2)) === lookup;
   if (way <= Way.Text || (!noted && field(pattern, P.Gated) === 1)) return noted === (wanted !== 0);
+  const needs = field(pattern, P.Needs);
+  if (needs >= 0 && !areMet(needs, lookup, keyAt, keyLength)) return wanted === 0;
   if (field(pattern, P.Machine) >= 0) {
     machine.run(field(pattern, P.Machine), keyAt, keyLength, true);
     const may = machine.found.length > 0 && looksHold(field(pattern, P.Looks));
@@ -223,12 +228,22 @@ function truth(pattern: i32, wanted: i32): bool {
   return false;
 }
 
+/** Whether the look-ahead holds at the start of the key, or of one of its lines where that will do. */
 function looksHold(at: i32): bool {
-  if (at < 0) return true;
-  const count = looks.get(at);
-  for (let index = 0; index < count; index++) {
-    machine.run(looks.get(at + 1 + 2 * index), keyAt, keyLength, true);
-    if ((machine.found.length > 0) !== (looks.get(at + 2 + 2 * index) !== 0)) return false;
+  if (at < 0 || looksHoldFrom(at, 0)) return true;
+  if (looks.get(at + 1) === 0) return false;
+  // A newline that ends the key begins no line.
+  for (let place = 1; place < keyLength; place++) {
+    if (load<u8>(keyAt + place - 1) === 0x0a && looksHoldFrom(at, place)) return true;
+  }
+  return false;
+}
+
+function looksHoldFrom(at: i32, place: i32): bool {
+  const end = at + 2 + 2 * looks.get(at);
+  for (let index = at + 2; index < end; index += 2) {
+    machine.runFrom(looks.get(index), keyAt, keyLength, place, true);
+    if ((machine.found.length > 0) !== (looks.get(index + 1) !== 0)) return false;
   }
   return true;
 }

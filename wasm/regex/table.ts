@@ -4,7 +4,7 @@
  */
 
 import * as ast from "./ast";
-import { Kind, Look } from "./ast";
+import { Assert, Kind, Look } from "./ast";
 import { results, scanHeaderBlock, scanLineBlock } from "../header-scan";
 import { compileBacktrack, firstSet, isAnchored, registerCount } from "./compile-backtrack";
 import { clearFault, fault, Fault, faultCode, faultOffset } from "./fault";
@@ -15,6 +15,7 @@ import { findAt, looks, P, patterns, shared, startBlock, Way } from "./lookup";
 import { giveBlock, overLimit, takeBlock, used } from "./memory";
 import * as nfa from "./nfa";
 import { Op } from "./nfa";
+import { addNeeds } from "./needs";
 import { Option, setInput } from "./parse-input";
 import { groupCount, resetNames } from "./parse-names";
 import { parsePcre } from "./parse-pcre";
@@ -82,6 +83,7 @@ export function commit(): i32 {
   patterns.set(at + P.Anchored, anchored || isAnchored(root) ? 1 : 0);
   const way = chooseWay(number, regular, anchored);
   patterns.set(at + P.Way, way);
+  if (way >= Way.Machine) patterns.set(at + P.Needs, addNeeds(root));
   const captures = (rootOptions & Option.Captures) !== 0;
   const posix = (rootOptions & Option.Posix) !== 0;
   if (way === Way.Backtrack || (captures && !posix)) {
@@ -132,15 +134,19 @@ function chooseWay(number: i32, regular: bool, anchored: bool): Way {
   const machine = newMachine();
   addChoice(rootList(machine, atStart), entry);
   patterns.set(number * P.Size + P.Machine, machine);
-  return regular || addLooks(number) ? Way.Machine : Way.Backtrack;
+  if (regular) return Way.Machine;
+  return addLooks(number) ? Way.Machine : Way.Backtrack;
 }
 
 /**
- * ^(?!x)y matches where ^y does and ^x does not: look-ahead right behind the start needs no backtracker when all is
- * regular otherwise. The pattern's own machine is that of ^y.
+ * ^(?!x)y matches where ^y does and ^x does not: look-ahead right behind the start needs no backtracker, which is left
+ * with the keys for which it holds. The pattern's own machine is that of ^y. True when all else is regular and the
+ * start is that of the key; of lines it is only known that one of them may do.
  */
 function addLooks(number: i32): bool {
-  if (ast.kindOf(root) !== Kind.Cat || !isStart(ast.a(root))) return false;
+  if (ast.kindOf(root) !== Kind.Cat || ast.kindOf(ast.a(root)) !== Kind.Assert) return false;
+  const ofLine = ast.a(ast.a(root)) === Assert.LineStart;
+  if (!ofLine && !isStart(ast.a(root))) return false;
   const first = ast.next(ast.a(root));
   let part = first;
   let count = 0;
@@ -148,11 +154,12 @@ function addLooks(number: i32): bool {
     count++;
     part = ast.next(part);
   }
-  for (; part !== 0; part = ast.next(part)) {
-    if (!nfa.isRegular(part)) return false;
-  }
+  if (count === 0) return false;
+  let regular = true;
+  for (; part !== 0; part = ast.next(part)) regular = regular && nfa.isRegular(part);
   const before = looks.length;
   looks.push(count);
+  looks.push(ofLine ? 1 : 0);
   part = first;
   for (let index = 0; index < count; index++) {
     const entry = nfa.compile(ast.a(part), nfa.emit(Op.Match, 0, number), false, false);
@@ -167,7 +174,7 @@ function addLooks(number: i32): bool {
     part = ast.next(part);
   }
   patterns.set(number * P.Size + P.Looks, before);
-  return true;
+  return regular && !ofLine;
 }
 
 function addTexts(number: i32, count: i32): void {
