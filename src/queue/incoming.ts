@@ -41,7 +41,10 @@ class LargeBody {
     this.#waitingBytes += piece.length;
     if (this.#waitingBytes >= CHUNK) this.#start();
     if (this.#waitingBytes < BEHIND_LIMIT && this.#error === null) return null;
-    return this.#settled();
+    const settled = this.#settled();
+    // Who does not wait for this piece hears of it at the end: finish() tells it again.
+    settled.catch(() => {});
+    return settled;
   }
 
   /** Everything is in storage: the operations that make it part of the queue, and how many chunks they are. */
