@@ -2,8 +2,8 @@
  * The matcher of regexp: and pcre: tables against the runtime's own regular expressions, where both mean the same.
  * Seen to fail when broken on purpose: choices of the backtracker turned round; byte classes of some sets left out; a
  * start state that outlives the forgetting of states; states without a bound; texts that end inside others forgotten;
- * the step limit a hundred times higher; one byte more than a pattern needs; the bytes of one of its alternatives; bytes
- * of what may be repeated no times; look-ahead at the first line only.
+ * the step limit a hundred times higher; one byte more than a pattern needs; the bytes of one of its alternatives; what
+ * may be repeated no times; look-ahead at the first line only.
  */
 
 import assert from "node:assert/strict";
