@@ -67,7 +67,7 @@ describe("spool on a disk that fails", () => {
     });
   }
 
-  it("a change that was rejected is not in the entry's text, a lazy one before it is, and both outlive a cut", async () => {
+  it("a rejected change is not in the entry's text, a lazy one before it is, and both outlive a cut", async () => {
     const bed = makeBed(3);
     const store = await bed.open();
     const { id } = await accept(store, pattern(100), envelopeOf(1, "a@b", "c@d"));
