@@ -131,7 +131,10 @@ export async function serveControl(
   return listeners;
 }
 
-/** Lines of the answer but the last, without those that cannot be read; null when nothing listens. Throws when the other side reports an error. */
+/**
+ * Lines of the answer but the last, without those that cannot be read; null when nothing listens. Throws when the other
+ * side reports an error.
+ */
 export async function ask(
   runtime: Runtime,
   path: string,

@@ -13,7 +13,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 
 /** How the runtime that runs this test runs a script. */
 export function scriptCommand(script: string, runtime?: string): { command: string; arguments: string[] } {
-  const path = join(ROOT, script);
+  const path = script.startsWith("/") ? script : join(ROOT, script);
   const deno = runtime === undefined ? process.versions.deno !== undefined : runtime === "deno";
   const command = runtime === undefined ? process.execPath : join(ROOT, "node_modules/.bin", runtime);
   return { command, arguments: deno ? ["run", "-A", "--no-check", path] : [path] };
@@ -57,6 +57,8 @@ export interface RunningOptions {
   readonly before?: readonly string[];
   /** Options of the runtime itself, such as --max-old-space-size. */
   readonly runtimeOptions?: readonly string[];
+  /** The script to run instead of bin/postrider.ts. */
+  readonly program?: string;
   /** "node", "bun" or "deno"; otherwise the one that runs the test. */
   readonly runtime?: string;
 }
@@ -119,7 +121,8 @@ ${options.master ?? ""}
 
   /** The command line of one of our commands, with -c for this instance. */
   async start(before = this.#options.before ?? []): Promise<this> {
-    const { command, arguments: words } = scriptCommand("bin/postrider.ts", this.#options.runtime);
+    const { runtime, program } = this.#options;
+    const { command, arguments: words } = scriptCommand(program ?? "bin/postrider.ts", runtime);
     const line = [...before, command, ...this.#options.runtimeOptions ?? [], ...words];
     const child = spawn(line[0]!, [...line.slice(1), "start-fg", "-c", `${this.folder}/etc`], {
       stdio: ["ignore", "pipe", "pipe"],

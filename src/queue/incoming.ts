@@ -16,8 +16,28 @@ const CHUNK = 256 * 1024;
 /** The sender waits while so many bytes have not reached the storage. */
 const BEHIND_LIMIT = 1024 * 1024;
 
-export const contentKey = (id: QueueId): string => `content:${id}`;
-export const chunkKey = (id: QueueId, number: number): string => `content:${id}:${number}`;
+const CONTENT = "content:";
+export const contentKey = (id: QueueId): string => `${CONTENT}${id}`;
+export const chunkKey = (id: QueueId, number: number): string => `${CONTENT}${id}:${number}`;
+
+const SCAN_PAGE = 10_000;
+
+/** Contents whose message never came to be go away: chunks of a large message that a crash cut short. */
+export async function dropOrphans(engine: QueueEngine, has: (id: QueueId) => boolean): Promise<void> {
+  let after: string | null = null;
+  const operations: Operation[] = [];
+  for (;;) {
+    const items = await engine.scan(CONTENT, after, SCAN_PAGE);
+    for (const { key } of items) {
+      const end = key.indexOf(":", CONTENT.length);
+      const id = key.slice(CONTENT.length, end < 0 ? undefined : end);
+      if (!has(id)) operations.push({ kind: "delete", key });
+    }
+    if (items.length < SCAN_PAGE) break;
+    after = items.at(-1)!.key;
+  }
+  if (operations.length > 0) await engine.commit(operations, "lazy");
+}
 
 /** The part of a large content that has left memory. */
 class LargeBody {

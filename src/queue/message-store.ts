@@ -24,7 +24,7 @@ import {
   readRecord,
   waitingAfter,
 } from "./entry.ts";
-import { type Accept, chunkKey, contentKey, IncomingMessage } from "./incoming.ts";
+import { type Accept, chunkKey, contentKey, dropOrphans, IncomingMessage } from "./incoming.ts";
 import { startsWith } from "./key-rows.ts";
 import { QueueIds } from "./queue-id.ts";
 import type {
@@ -50,9 +50,7 @@ export interface StoreOptions {
 }
 
 const READ_STEP = 256 * 1024;
-const SCAN_PAGE = 10_000;
 const ENTRY = "entry:";
-const CONTENT = "content:";
 const DONE: Promise<void> = Promise.resolve();
 
 export class MessageStore implements QueueStore {
@@ -99,7 +97,9 @@ export class MessageStore implements QueueStore {
     });
     records.sort((a, b) => a.arrived - b.arrived);
     for (const record of records) this.#enter(record);
-    if (this.#engine.claim === undefined && this.#engine.large === undefined) await this.#dropOrphans();
+    if (this.#engine.claim === undefined && this.#engine.large === undefined) {
+      await dropOrphans(this.#engine, (id) => this.#has(id));
+    }
   }
 
   begin(): Incoming {
@@ -388,22 +388,5 @@ export class MessageStore implements QueueStore {
   #forget(record: MessageRecord): void {
     this.#leave(record);
     this.#contents.remove(record.id);
-  }
-
-  /** Contents whose message never came to be: chunks of a large message that a crash cut short. */
-  async #dropOrphans(): Promise<void> {
-    let after: string | null = null;
-    const operations: Operation[] = [];
-    for (;;) {
-      const items = await this.#engine.scan(CONTENT, after, SCAN_PAGE);
-      for (const { key } of items) {
-        const end = key.indexOf(":", CONTENT.length);
-        const id = key.slice(CONTENT.length, end < 0 ? undefined : end);
-        if (!this.#has(id)) operations.push({ kind: "delete", key });
-      }
-      if (items.length < SCAN_PAGE) break;
-      after = items.at(-1)!.key;
-    }
-    if (operations.length > 0) await this.#engine.commit(operations, "lazy");
   }
 }

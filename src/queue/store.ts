@@ -84,7 +84,7 @@ export interface QueueStore extends ContentSource {
   /** The same unread, for who hands it on. */
   stored(id: QueueId): StoredEntry | null;
   queueOf(id: QueueId): QueueName | null;
-  /** Ids in that state, oldest first; deferred: earliest due first. Those that come or go meanwhile may be among them or not. */
+  /** Ids in that state, oldest first; deferred: earliest due first. What comes or goes meanwhile may be missing. */
   list(queue: QueueName): Iterable<QueueId>;
   count(queue: QueueName): number;
   /** Deferred entries whose due time has come, earliest first. */

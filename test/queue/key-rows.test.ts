@@ -120,7 +120,8 @@ describe("key rows", () => {
 
 /*
  * Mutations: each of these was made on purpose, and a test failed.
- *   key-rows: those behind a deleted one do not move up; a row that moved keeps its old place; the row of a new value
- *     of the same length is not the old one
- *   arena: what lives is not moved out of a chunk before it goes; an adopted chunk goes while its items are told
+ *   key-rows: those behind a deleted one do not move up; a row that moved keeps its old place; a new value of the same
+ *     length gets another row
+ *   arena: what lives is not moved out of a chunk before it goes; an adopted chunk goes while its items are told; dead
+ *     bytes are never given back
  */

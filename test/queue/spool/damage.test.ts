@@ -108,6 +108,29 @@ describe("damaged spool", () => {
     }
   });
 
+  it("a checkpoint whose blocks changed places, or are missing, costs nothing but time", async () => {
+    const random = new Seeded(SEED + 1);
+    const block = 32768;
+    for (let run = 0; run < 6; run++) {
+      const [disk, ids] = await fill(random, 500, true);
+      const checkpoint = disk.names.get("/queue/shard-0/checkpoint")!;
+      const bytes = checkpoint.bytes().slice();
+      const blocks = Math.floor(bytes.length / block);
+      assert.ok(blocks >= 3, `${blocks} blocks`);
+      const [a, b] = [random.below(blocks), random.below(blocks)].map((at) => at * block) as [number, number];
+      if (run % 2 === 0) {
+        checkpoint.change({ position: a, bytes: bytes.slice(b, b + block) });
+        checkpoint.change({ position: b, bytes: bytes.slice(a, a + block) });
+      } else {
+        checkpoint.change({ position: a, bytes: bytes.slice(a + block) });
+        checkpoint.change({ position: bytes.length - block, bytes: null });
+      }
+      const store = await open(disk, random, []);
+      for (const id of ids.keys()) assert.notEqual(store.get(id), null, `run ${run}, seed ${SEED}`);
+      await store.close();
+    }
+  });
+
   it("content that looks like a record never becomes one", async () => {
     const random = new Seeded(5);
     const [other, others] = await fill(random, 5, false);

@@ -67,6 +67,27 @@ describe("spool on a disk that fails", () => {
     });
   }
 
+  it("a rejected change is not in the entry's text, a lazy one before it is, and both outlive a cut", async () => {
+    const bed = makeBed(3);
+    const store = await bed.open();
+    const { id } = await accept(store, pattern(100), envelopeOf(1, "a@b", "c@d"));
+    store.activate(id);
+    const text = (): string => store.stored(id)!.text;
+    bed.disk.fault = (now, path) => now === "write" && isLog(path) ? "ENOSPC" : null;
+    await store.mark(id, { done: [0], deferred: [] }, "lazy");
+    const marked = text();
+    assert.match(marked, /\n\[\[1,/);
+    await assert.rejects(store.hold(id), { code: "ENOSPC" });
+    assert.equal(text(), marked);
+    bed.disk.fault = () => null;
+    await store.defer(id, 5);
+    await store.sync();
+    assert.match(text(), /^1 D .*\n\[\[1,/);
+    bed.disk.cut();
+    const again = await bed.open(bed.disk.afterCut());
+    assert.deepEqual([again.count("deferred"), again.get(id)!.waiting.map(({ index }) => index)], [1, [1]]);
+  });
+
   it("a full disk rejects with ENOSPC; with space again mail is taken, and lazy changes were kept", async () => {
     const bed = makeBed(2);
     const store = await bed.open();

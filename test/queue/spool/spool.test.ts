@@ -229,6 +229,8 @@ describe("spool: opening", () => {
  *   scan: damage skips the rest of the block                              damage
  *   read-bulk: damaged content is passed on                               damage
  *   lock: a taken lock socket does not matter                             spool
+ *   writer: text() does not know of what waits to be written              store
+ *   writer: a rejected change stays in text(), or a lazy one is forgotten faults
  *   message-store: removal is noted after its commit                      power, store
  *   message-store: a second hold does not wait for the first              store
  */
