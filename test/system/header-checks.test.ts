@@ -158,7 +158,7 @@ function cleanupLines(log: string, from: number): string[] {
     .map((line) => normal(line.replace(/^.*?\/cleanup\[\d+\]: /, "").replace(/\b[0-9A-Za-z]{8,20}: /, "ID: ")))
     // Bytes that are not UTF-8 are "?" in Postfix's log.
     .map((line) => line.replace(/[\x80-\xff]/g, "?"))
-    .filter((line) => !/statistics|is unavailable|overriding/.test(line));
+    .filter((line) => !/statistics|is unavailable|overriding|file system clock|resetting file time/.test(line));
 }
 
 interface Side {

@@ -170,10 +170,15 @@ describe("mailboxes beside Debian's Postfix", { skip: !debianPostfix }, () => {
 
   it("that do not exist bounce in the same words", async () => {
     const addresses = ["No+One@local.example", "nobody@local.example"];
-    await send("s@orig.example", `Delivered-To: NOBODY@local.example\r\n${HEAD}x\r\n`, ...addresses);
-    for (const address of addresses) {
-      const [of, by] = await outcomes(address);
-      assert.equal(by, of);
+    const last = (lines: string[]): string[] => lines.map((text) => text.split("\n").at(-1)!);
+    for (let attempt = 1;; attempt++) {
+      await send("s@orig.example", `Delivered-To: NOBODY@local.example\r\n${HEAD}x\r\n`, ...addresses);
+      const results: string[][] = [];
+      for (const address of addresses) results.push(last(await outcomes(address, attempt)));
+      // At times Debian's bounce(8) fails for reasons of its own.
+      if (attempt < 3 && results.flat().some((text) => text.endsWith("(bounce or trace service failure)"))) continue;
+      for (const [of, by] of results) assert.equal(by, of);
+      return;
     }
   });
 
