@@ -13,7 +13,7 @@ export class Maillog {
   readonly #runtime: Runtime;
   readonly #path: string;
   #file: OpenFile | null = null;
-  #pending: Uint8Array[] = [];
+  readonly #pending: Uint8Array[] = [];
   #writing: Promise<void> | null = null;
   #brokenUntil: Millis = 0;
 
@@ -43,20 +43,23 @@ export class Maillog {
   }
 
   async #drain(): Promise<void> {
-    while (this.#pending.length > 0) {
-      const pieces = this.#pending;
-      this.#pending = [];
-      try {
-        this.#file ??= await this.#runtime.files!.open(this.#path, "append", 0o644);
-        await this.#file.write(pieces, null);
-      } catch (caught) {
-        const { processes, clock } = this.#runtime;
-        this.#brokenUntil = clock.monotonic() + AGAIN_AFTER;
-        processes?.writeError(latin1Encode(`postfix: open ${this.#path}: ${messageOf(caught)}\n`));
-        for (const piece of pieces) processes?.writeError(piece);
-      }
+    try {
+      while (this.#pending.length > 0) await this.#append(this.#pending.splice(0));
+    } finally {
+      // In the same step as the look at what is pending: whatever comes later begins anew.
+      this.#writing = null;
     }
-    // In the same step as the look at what is pending: whatever comes later begins anew.
-    this.#writing = null;
+  }
+
+  async #append(pieces: readonly Uint8Array[]): Promise<void> {
+    try {
+      this.#file ??= await this.#runtime.files!.open(this.#path, "append", 0o644);
+      await this.#file.write(pieces, null);
+    } catch (caught) {
+      const { processes, clock } = this.#runtime;
+      this.#brokenUntil = clock.monotonic() + AGAIN_AFTER;
+      processes?.writeError(latin1Encode(`postfix: open ${this.#path}: ${messageOf(caught)}\n`));
+      for (const piece of pieces) processes?.writeError(piece);
+    }
   }
 }

@@ -8,12 +8,13 @@
 
 import type { Config } from "../config/config.ts";
 import { type Envelope, plainRecipient, type Recipient } from "../envelope.ts";
+import { headerNameLength } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
 import type { OpenOptions } from "../maps/map.ts";
 import { type MatchList, parseMatchList } from "../match-list.ts";
 import { REPLY, type Reply, reply } from "../reply.ts";
 import type { Runtime } from "../runtime.ts";
-import { ADDRESS_HEADERS, isComplete, mayHoldAddresses, replaceAddresses } from "../trivial-rewrite/address-header.ts";
+import { ADDRESS_HEADERS, ADDRESS_NAMES, isComplete, replaceAddresses } from "../trivial-rewrite/address-header.ts";
 import { AddressTables, type TableWorld, tableWorld } from "../trivial-rewrite/address-tables.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
 import { localContext, rewriteAddress, type RewriteContext } from "../trivial-rewrite/rewrite.ts";
@@ -171,13 +172,11 @@ export class Rewriting {
     context: RewriteContext,
     scope: RewriteScope,
   ): Promise<Uint8Array | Reply | null> | null {
-    if (!mayHoldAddresses(bytes[start] as number)) return null;
+    const length = headerNameLength(bytes, start, end);
+    const kind = ADDRESS_HEADERS.get(ADDRESS_NAMES.at(bytes, start, length));
     const colon = bytes.indexOf(58, start);
-    if (colon < 0 || colon - start > 32 || colon >= end) return null;
-    const written = latin1Decode(bytes, start, colon);
-    const name = written.trimEnd();
-    const kind = ADDRESS_HEADERS.get(name.toLowerCase());
-    if (kind === undefined) return null;
+    if (kind === undefined || colon - start > 32) return null;
+    const name = latin1Decode(bytes, start, start + length);
     const value = latin1Decode(bytes, colon + 1, end).replace(/\r\n$/, "").replaceAll("\r\n", "\n");
     const place: AddressPlace = kind === "sender" ? "header_sender" : "header_recipient";
     if (!(scope.mapped && this.#maps(place)) && isComplete(value)) return null;

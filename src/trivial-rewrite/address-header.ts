@@ -3,6 +3,7 @@
  * lines joined as long as they stay short, phrases and comments kept (RFC 5322 §3.4, §3.6). Never fails.
  */
 
+import { HeaderNames } from "../header.ts";
 import { isWholeAddress } from "./rewrite.ts";
 import { external, parse, scan } from "./tokens.ts";
 
@@ -14,10 +15,7 @@ export const ADDRESS_HEADERS: ReadonlyMap<string, "sender" | "recipient"> = new 
     .map((name) => [name, "recipient"] as const),
 ]);
 
-const INITIALS: ReadonlySet<number> = new Set([...ADDRESS_HEADERS.keys()].map((name) => name.charCodeAt(0)));
-
-/** Whether the name of a header that begins with that byte may be one of them. */
-export const mayHoldAddresses = (byte: number): boolean => INITIALS.has(byte | 0x20);
+export const ADDRESS_NAMES: HeaderNames = new HeaderNames(ADDRESS_HEADERS.keys());
 
 const LINE_LENGTH = 70;
 /** `phrase <address>` or `address`, with nothing in it that needs the parser. */
