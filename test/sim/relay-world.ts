@@ -25,7 +25,7 @@ import { testLog } from "../test-log.ts";
 import { ProcessClock } from "./clock.ts";
 import { type Internet, NAME_SERVER, type ProcessNetwork } from "./internet.ts";
 import type { Ledger, SimMail } from "./ledger.ts";
-import { Sites } from "./sites.ts";
+import { Sites, toItsDomain } from "./sites.ts";
 
 const MAIN = `myhostname = relay.example
 mydestination =
@@ -140,12 +140,7 @@ export class RelayWorld {
       store,
       clock,
       log,
-      resolve: ({ address }) => ({
-        kind: "deliver",
-        transport: "smtp",
-        nexthop: address.slice(address.indexOf("@") + 1),
-        recipient: address,
-      }),
+      resolve: toItsDomain,
       agents: new Map([["smtp", { rules, agent: new WatchedAgent(agent, sites), logName: "smtp" }]]),
       notices: new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }),
     });

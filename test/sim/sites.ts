@@ -3,7 +3,17 @@
  * do not answer. It tells of every rule that is broken; what it sees beyond that is forgotten.
  */
 
+import type { Transport } from "../../src/agent.ts";
+import type { Recipient } from "../../src/envelope.ts";
 import type { Millis } from "../../src/runtime.ts";
+
+/** Everybody's mail goes over smtp to the domain of the address. */
+export const toItsDomain = ({ address }: Recipient): Transport => ({
+  kind: "deliver",
+  transport: "smtp",
+  nexthop: address.slice(address.indexOf("@") + 1),
+  recipient: address,
+});
 
 export interface SiteRules {
   /** Deliveries to one destination at once. */

@@ -19,7 +19,7 @@ import { configured } from "../config/fake-runtime.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../queue/simulated-disk.ts";
 import { testLog } from "../test-log.ts";
 import type { VirtualClock } from "./clock.ts";
-import { Sites } from "./sites.ts";
+import { Sites, toItsDomain } from "./sites.ts";
 
 export interface Host {
   /** How long a delivery takes; `chance`: in [0, 1), the same for a message in every run. */
@@ -108,12 +108,7 @@ export class World {
       store,
       clock,
       log,
-      resolve: ({ address }) => ({
-        kind: "deliver",
-        transport: "smtp",
-        nexthop: address.slice(address.indexOf("@") + 1),
-        recipient: address,
-      }),
+      resolve: toItsDomain,
       agents: new Map([["smtp", { rules, agent, logName: "smtp" }]]),
       notices: {
         undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`),
