@@ -27,7 +27,7 @@ import type { AgentService } from "./qmgr/dispatch.ts";
 import { Qmgr } from "./qmgr/qmgr.ts";
 import { deliveryLine } from "./qmgr/report.ts";
 import { transportRules } from "./qmgr/rules.ts";
-import { openQueue } from "./queue/open.ts";
+import { lockQueue } from "./queue/open.ts";
 import type { Committed, QueueStore } from "./queue/store.ts";
 import type { Listener, Millis, Runtime, Timer } from "./runtime.ts";
 import { Anvil } from "./smtpd/anvil.ts";
@@ -109,6 +109,8 @@ export class Mta {
   readonly #anvil: Anvil;
   readonly #smtpds: StressedService[] = [];
   #statistics: Timer | null = null;
+  /** Resolves when the queue is open, which it may never be. */
+  #opening: Promise<void> | null = null;
   readonly #sessionRoom: number;
   readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
 
@@ -178,7 +180,7 @@ export class Mta {
   static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {
     const { main } = loaded;
     const logger = log.service("queue");
-    const store = await openQueue(main.queue_storage, {
+    const store = await lockQueue(main.queue_storage, {
       runtime,
       log: logger,
       longQueueIds: main.enable_long_queue_ids,
@@ -191,16 +193,24 @@ export class Mta {
     }
   }
 
-  /** Listens first, so that a taken port stops the start before any mail moves. */
+  /**
+   * Listens first, so that a taken port stops the start before any mail moves, and clients are greeted while a long
+   * queue is read. Their mail transactions wait for it.
+   */
   async start(): Promise<void> {
+    let opened = (): void => {};
+    this.#opening = new Promise((resolve) => opened = resolve);
     try {
       for (const service of this.#loaded.services) {
         if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
       }
+      await this.store.load();
     } catch (caught) {
       await this.stop(0);
       throw caught;
     }
+    this.#opening = null;
+    opened();
     this.qmgr.start();
     this.pickup.start();
     this.#watchClients();
@@ -260,7 +270,7 @@ export class Mta {
 
   #troubles(config: Config, service: string): TroubleNotices {
     const { clock } = this.#runtime;
-    const services = { config, cleanup: this.#cleanup, clock, queued: this.#queued };
+    const services = { config, cleanup: this.#cleanup, clock, queued: this.#queued, opening: () => this.#opening };
     return new TroubleNotices(services, this.#log.service(service));
   }
 
@@ -280,6 +290,7 @@ export class Mta {
       route: (address) => resolver.resolve(plainRecipient(address), {}),
       troubles: this.#troubles(config, "smtpd"),
       queued: this.#queued,
+      opening: () => this.#opening,
       turn: () => this.#inflowTurn(),
       flushSite: (site) => this.flush.send(site),
       events: { anvil: this.#anvil, service: service.name },

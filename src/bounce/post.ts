@@ -18,6 +18,8 @@ export interface PostServices {
   readonly clock: Clock;
   /** A notice is in the queue. */
   readonly queued: (committed: Committed) => void;
+  /** While the queue is being opened: what a notice waits for. */
+  readonly opening?: () => Promise<void> | null;
 }
 
 export interface Posted {
@@ -35,9 +37,10 @@ export interface Posted {
 
 /** `tell` gets the queue id when the notice is durable, before anybody delivers it. */
 export async function post(services: PostServices, posted: Posted, tell: (id: string) => void): Promise<void> {
-  const { config, cleanup, clock, queued } = services;
+  const { config, cleanup, clock, queued, opening } = services;
   const { sender, to, encoding, notice } = posted;
   const arrived = clock.now();
+  await opening?.();
   const out = cleanup.open();
   try {
     const checked = config.internal_mail_filter_classes.includes(posted.filterClass);

@@ -49,8 +49,10 @@ export type Durability = "durable" | "lazy";
 
 export interface QueueEngine {
   readonly kind: string;
-  /** Another number each time the storage is opened. */
+  /** Another number each time the storage is opened; known when it is loaded. */
   readonly epoch: number;
+  /** Reads what is stored: before anything else but close(). Throws what opening throws, and leaves it to be closed. */
+  load(): Promise<void>;
   /**
    * All of it or nothing, in the order of the calls. durable: on stable storage when it resolves. lazy: resolves at
    * once, seen by scan and readRange and durable within 100 ms; kept and tried again while the storage cannot take it.

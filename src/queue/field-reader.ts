@@ -14,11 +14,6 @@ export class FieldReader {
     this.end = end;
   }
 
-  /** The next character, which is passed; -1 at the end. */
-  byte(): number {
-    return this.at < this.end ? this.bytes[this.at++]! : -1;
-  }
-
   /** Digits up to the next space or line end, which is passed; NaN when there are other characters, or none. */
   number(): number {
     const { bytes, end } = this;
@@ -34,13 +29,5 @@ export class FieldReader {
     if (at === start || at >= end) return NaN;
     const last = bytes[at];
     return last === 32 || last === 10 ? value : NaN;
-  }
-
-  /** Where the characters up to the next space end, which is passed; -1 when it does not come. */
-  wordEnd(): number {
-    const stop = this.bytes.indexOf(32, this.at);
-    if (stop < 0 || stop >= this.end) return -1;
-    this.at = stop + 1;
-    return stop;
   }
 }

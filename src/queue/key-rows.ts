@@ -27,9 +27,9 @@ const CHUNK = 1;
 const KEY_AT = 2;
 /** And one; 0: the row is free. */
 const KEY_LENGTH = 3;
-const VALUE_AT = 4;
-const VALUE_LENGTH = 5;
-const COLUMNS = 6;
+/** The value stands behind the key. */
+const VALUE_LENGTH = 4;
+const COLUMNS = 5;
 const SMALLEST_TABLE = 1024;
 const KEY_ROOM = 256;
 
@@ -74,7 +74,9 @@ export class KeyRows implements ArenaOwner {
 
   /** So many more keys are to come. */
   expect(count: number): void {
-    while (this.#table.length < (this.#size + count) * 2) this.#grow();
+    let length = this.#table.length;
+    while (length < (this.#size + count) * 2) length *= 2;
+    if (length > this.#table.length) this.#resize(length);
   }
 
   /** The key's row; -1: there is none. */
@@ -107,31 +109,49 @@ export class KeyRows implements ArenaOwner {
   keyPart(row: number): Part {
     const numbers = this.#numbers;
     const start = numbers.get(row, KEY_AT);
-    return { bytes: this.#bytesOf(row), start, end: start + numbers.get(row, KEY_LENGTH) - 1 };
+    return { bytes: this.#bytesOf(row), start, end: start + this.keyLength(row) };
   }
 
   valuePart(row: number): Part {
+    const start = this.#valueAt(row);
+    return { bytes: this.#bytesOf(row), start, end: start + this.valueLength(row) };
+  }
+
+  keyLength(row: number): number {
+    return this.#numbers.get(row, KEY_LENGTH) - 1;
+  }
+
+  valueLength(row: number): number {
+    return this.#numbers.get(row, VALUE_LENGTH);
+  }
+
+  /** Writes key and value there, next to each other. */
+  bytesInto(row: number, into: Uint8Array, at: number): void {
     const numbers = this.#numbers;
-    const start = numbers.get(row, VALUE_AT);
-    return { bytes: this.#bytesOf(row), start, end: start + numbers.get(row, VALUE_LENGTH) };
+    const start = numbers.get(row, KEY_AT);
+    into.set(this.#bytesOf(row).subarray(start, start + this.#lengthOf(row)), at);
   }
 
   /** Gives the value to the key that was sought last, with nothing changed since; its row. */
   put(value: string): number {
     const row = this.#put(value.length);
-    latin1EncodeInto(value, this.#bytesOf(row), this.#numbers.get(row, VALUE_AT));
+    latin1EncodeInto(value, this.#bytesOf(row), this.#valueAt(row));
     return row;
   }
 
   putPart(value: Part): number {
     const { bytes, start, end } = value;
-    if (this.#key === this.#adopted && bytes === this.#adopted) return this.#putAdopted(value);
+    const together = bytes === this.#adopted && this.#key === bytes && start === this.#keyStart + this.#keyLength;
+    if (together) return this.#putAdopted(value);
     const row = this.#put(end - start);
-    if (end > start) this.#bytesOf(row).set(bytes.subarray(start, end), this.#numbers.get(row, VALUE_AT));
+    if (end > start) this.#bytesOf(row).set(bytes.subarray(start, end), this.#valueAt(row));
     return row;
   }
 
-  /** From now on keys and values that are put and stand in these bytes stay there. Nobody changes them any more. */
+  /**
+   * From now on keys and values that are put and stand in these bytes next to each other stay there. Nobody changes
+   * them any more.
+   */
   adopt(bytes: Uint8Array): void {
     this.#adopted = bytes;
     this.#adoptedChunk = this.#arena.adopt(bytes);
@@ -160,12 +180,14 @@ export class KeyRows implements ArenaOwner {
   move(row: number, chunk: number): void {
     const numbers = this.#numbers;
     if (this.isFree(row) || numbers.get(row, CHUNK) !== chunk) return;
-    const key = this.keyPart(row);
-    const value = this.valuePart(row);
-    this.#settle(row, key.end - key.start, value.end - value.start);
-    const bytes = this.#bytesOf(row);
-    bytes.set(key.bytes.subarray(key.start, key.end), numbers.get(row, KEY_AT));
-    bytes.set(value.bytes.subarray(value.start, value.end), numbers.get(row, VALUE_AT));
+    const from = this.#bytesOf(row);
+    const start = numbers.get(row, KEY_AT);
+    this.#settle(row, this.keyLength(row), this.valueLength(row));
+    this.#bytesOf(row).set(from.subarray(start, start + this.#lengthOf(row)), numbers.get(row, KEY_AT));
+  }
+
+  #valueAt(row: number): number {
+    return this.#numbers.get(row, KEY_AT) + this.keyLength(row);
   }
 
   #bytesOf(row: number): Uint8Array {
@@ -173,7 +195,7 @@ export class KeyRows implements ArenaOwner {
   }
 
   #lengthOf(row: number): number {
-    return this.#numbers.get(row, KEY_LENGTH) - 1 + this.#numbers.get(row, VALUE_LENGTH);
+    return this.keyLength(row) + this.valueLength(row);
   }
 
   #seek(bytes: Uint8Array, start: number, end: number): number {
@@ -194,7 +216,7 @@ export class KeyRows implements ArenaOwner {
 
   #isKey(row: number, bytes: Uint8Array, start: number, end: number): boolean {
     const numbers = this.#numbers;
-    if (numbers.get(row, KEY_LENGTH) - 1 !== end - start) return false;
+    if (this.keyLength(row) !== end - start) return false;
     const own = this.#bytesOf(row);
     const at = numbers.get(row, KEY_AT);
     for (let index = 0; index < end - start; index++) {
@@ -223,7 +245,6 @@ export class KeyRows implements ArenaOwner {
     numbers.set(row, CHUNK, this.#adoptedChunk);
     numbers.set(row, KEY_AT, this.#keyStart);
     numbers.set(row, KEY_LENGTH, this.#keyLength + 1);
-    numbers.set(row, VALUE_AT, start);
     numbers.set(row, VALUE_LENGTH, end - start);
     this.#arena.take(row, this.#adoptedChunk, this.#keyLength + end - start);
     return row;
@@ -239,7 +260,7 @@ export class KeyRows implements ArenaOwner {
       this.#arena.drop(numbers.get(found, CHUNK), length);
       return found;
     }
-    if ((this.#size + 1) * 2 > this.#table.length) this.#grow();
+    if ((this.#size + 1) * 2 > this.#table.length) this.#resize(this.#table.length * 2);
     const row = this.#free.pop() ?? this.#limit++;
     numbers.makeRoom(row);
     numbers.set(row, HASH, this.#hash);
@@ -255,7 +276,6 @@ export class KeyRows implements ArenaOwner {
     numbers.set(row, CHUNK, this.#arena.chunk);
     numbers.set(row, KEY_AT, this.#arena.at);
     numbers.set(row, KEY_LENGTH, keyLength + 1);
-    numbers.set(row, VALUE_AT, this.#arena.at + keyLength);
     numbers.set(row, VALUE_LENGTH, valueLength);
   }
 
@@ -281,9 +301,9 @@ export class KeyRows implements ArenaOwner {
     table[hole] = 0;
   }
 
-  #grow(): void {
-    const former = this.#table;
-    this.#table = new Uint32Array(former.length * 2);
-    for (const row of former) if (row !== 0) this.#link(row - 1);
+  #resize(length: number): void {
+    this.#table = new Uint32Array(length);
+    if (this.#size === 0) return;
+    for (let row = 0; row < this.#limit; row++) if (!this.isFree(row)) this.#link(row);
   }
 }

@@ -45,6 +45,10 @@ export class MemoryEngine implements QueueEngine {
     this.epoch = epoch;
   }
 
+  load(): Promise<void> {
+    return DONE;
+  }
+
   commit(operations: readonly Operation[]): Promise<void> {
     if (!this.#open) return Promise.reject(new ResourceError("EBADF", "the queue is closed"));
     for (const operation of operations) {

@@ -57,7 +57,7 @@ export class MessageStore implements QueueStore {
   readonly kind: string;
   readonly #engine: QueueEngine;
   readonly #options: StoreOptions;
-  readonly #ids: QueueIds;
+  #ids: QueueIds | null = null;
   /** All but deferred ones: those are records only while somebody works on them. */
   readonly #records = new Map<QueueId, MessageRecord>();
   readonly #deferred = new DueRows();
@@ -74,18 +74,13 @@ export class MessageStore implements QueueStore {
     this.#engine = engine;
     this.#options = options;
     this.#contents = new ContentCache(options.contentMemory);
-    this.#ids = new QueueIds({
-      clock: options.clock,
-      long: options.longQueueIds,
-      node: options.node,
-      shard: options.shard,
-      epoch: engine.epoch,
-      taken: (id) => this.#has(id),
-    });
   }
 
-  /** Fills the index from the storage. */
   async load(): Promise<void> {
+    await this.#engine.load();
+    const { clock, longQueueIds, node, shard } = this.#options;
+    const { epoch } = this.#engine;
+    this.#ids = new QueueIds({ clock, long: longQueueIds, node, shard, epoch, taken: (id) => this.#has(id) });
     const records: MessageRecord[] = [];
     this.#engine.eachText((key, text, row) => {
       if (!startsWith(key, ENTRY)) return;
@@ -103,6 +98,7 @@ export class MessageStore implements QueueStore {
   }
 
   begin(): Incoming {
+    assert(this.#ids !== null, "the queue is loaded");
     return new IncomingMessage(this.#ids.next(), this.#engine, this.#accept);
   }
 

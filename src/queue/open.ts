@@ -1,5 +1,6 @@
 /**
  * Opens the queue: a storage driver by its URL and the store over it.
+ *   lockQueue() --load()--> open: who wants to answer clients meanwhile does it in two steps
  */
 
 import type { Runtime } from "../runtime.ts";
@@ -24,11 +25,12 @@ export interface QueueOptions {
 
 const SILENT: EngineLog = { warn: () => {}, error: () => {} };
 
-export async function openQueue(url: string, options: QueueOptions): Promise<QueueStore> {
+/** This process has the queue; nothing but load() and close() may be called yet. ConfigError, ResourceError. */
+export async function lockQueue(url: string, options: QueueOptions): Promise<QueueStore> {
   const { runtime, log = SILENT, shard = 0, tuning = {} } = options;
   const driver = await openDriver(url, { runtime, log, shard, tuning });
   const engine = driver.getInstance!();
-  const store = new MessageStore(engine, {
+  return new MessageStore(engine, {
     clock: runtime.clock,
     log,
     longQueueIds: options.longQueueIds ?? false,
@@ -36,10 +38,15 @@ export async function openQueue(url: string, options: QueueOptions): Promise<Que
     shard,
     contentMemory: options.contentMemory ?? 64 * 1024 * 1024,
   });
+}
+
+/** ConfigError, ResourceError. */
+export async function openQueue(url: string, options: QueueOptions): Promise<QueueStore> {
+  const store = await lockQueue(url, options);
   try {
     await store.load();
   } catch (error) {
-    await engine.close();
+    await store.close();
     throw error;
   }
   return store;

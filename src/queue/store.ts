@@ -79,6 +79,8 @@ export interface Progress {
 
 export interface QueueStore extends ContentSource {
   readonly kind: string;
+  /** Reads the queue, with pauses for others: before anything else but close(). ConfigError, ResourceError. */
+  load(): Promise<void>;
   begin(): Incoming;
   get(id: QueueId): QueueEntry | null;
   /** The same unread, for who hands it on. */

@@ -77,6 +77,8 @@ export interface SessionHost {
   completesFor(address: string): boolean;
   refuseConnection(): Reply | null;
   diskFull(size: number): boolean;
+  /** What commands that need the queue wait for while it is being opened; null: for nothing. */
+  readonly opening?: () => Promise<void> | null;
   /** Delivery of all mail for a site (ETRN); without it there is no queue to deliver from. */
   readonly flushSite?: (site: string) => Promise<"started" | "denied" | "failed">;
   /** The session with that slot is over. */

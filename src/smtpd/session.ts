@@ -28,14 +28,14 @@ const COMMANDS: Readonly<Record<string, Handler>> = {
   EHLO: (session, words) => session.hello(words, "ESMTP"),
   XCLIENT: (session, words) => session.xclient(words),
   XFORWARD: (session, words) => session.xforward(words),
-  MAIL: (session, words) => session.mail.mail(words),
+  MAIL: (session, words) => session.withQueue(() => session.mail.mail(words)),
   RCPT: (session, words) => session.mail.rcpt(words),
   DATA: (session, words) => session.mail.startData(words),
   BDAT: (session, words) => session.mail.chunk(words),
   RSET: (session, words) => session.rset(words),
   NOOP: () => good(REPLY.ok),
-  VRFY: (session, words) => session.vrfy(words),
-  ETRN: (session, words) => session.etrn(words),
+  VRFY: (session, words) => session.withQueue(() => session.vrfy(words)),
+  ETRN: (session, words) => session.withQueue(() => session.etrn(words)),
   QUIT: () => good(REPLY.bye),
 };
 const ORDER: readonly string[] = Object.keys(COMMANDS);
@@ -165,6 +165,12 @@ export class Session implements Dialogue {
       ];
       return good({ code: 250, status: "", lines, close: false });
     });
+  }
+
+  /** At once, unless the queue is still being opened. */
+  withQueue<T>(next: () => T | Promise<T>): T | Promise<T> {
+    const opening = this.#host.opening?.() ?? null;
+    return opening === null ? next() : opening.then(next);
   }
 
   rset(words: readonly Word[]): Outcome {

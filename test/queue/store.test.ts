@@ -63,6 +63,7 @@ describe("store", () => {
     const reported: string[] = [];
     const log = { warn: () => {}, error: (text: string) => void reported.push(text) };
     const store = new MessageStore(engine, { ...options, log });
+    await store.load();
     const good = await accept(store, pattern(10), envelopeOf(1, "a@b"));
     await engine.commit([
       { kind: "put", key: "entry:BAD1", value: "nonsense" },
@@ -80,6 +81,7 @@ describe("store", () => {
   });
   it("fresh contents in memory are bounded", async () => {
     const store = new MessageStore(new MemoryEngine(1), { ...options, log: { warn: () => {}, error: () => {} } });
+    await store.load();
     const entries = [];
     for (let i = 0; i < 4; i++) entries.push(await accept(store, pattern(4000, i), envelopeOf(1, "a@b")));
     assert.deepEqual(entries.map(({ id }) => store.pieces(id) !== null), [false, false, true, true]);
@@ -88,6 +90,7 @@ describe("store", () => {
   it("an operator's second wish waits for the first to be durable", async () => {
     const engine = new MemoryEngine(1);
     const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+    await store.load();
     const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b"));
     let durable = 0;
     engine.commit = () => new Promise((resolve) => runtime.clock.after(5, () => (durable++, resolve())));
@@ -99,6 +102,7 @@ describe("store", () => {
   it("a delivery that ends during the operator's removal does not bring the message back", async () => {
     const engine = new MemoryEngine(1);
     const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+    await store.load();
     const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b", "c@d"));
     store.activate(id);
     const removed = store.remove(id);
@@ -116,6 +120,7 @@ describe("store", () => {
   it("unstorage's methods show the queue", async () => {
     const log = { warn: () => {}, error: () => {} };
     const driver = await openDriver(`fs:${await newFolder()}`, { runtime, log, shard: 0, tuning: {} });
+    await driver.getInstance!().load();
     const none = {};
     await driver.setItemRaw!("entry:X", "text", none);
     await driver.setItemRaw!("content:X", pattern(10), none);

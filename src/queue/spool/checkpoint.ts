@@ -2,31 +2,32 @@
  * The checkpoint: the index at some position of the log, so that a start reads it and the log behind it alone.
  * Written as "checkpoint.new", synced, renamed over "checkpoint". It may show changes behind its position: reading the
  * log from there brings them again, to the same end. One that is damaged anywhere is not used (all is scanned then).
- * Records: "position" (segment number, offset, epoch), "items" (many in one text), "end" (their count). An item is
- *   <key> <segment> <offset> <start> <length> <T|F|B> <text length> and a line end, then its text (file name)
+ *   head: magic (8), version (4), epoch (4), segment number (8), offset (8), rows to come, about (4), checksum (4)
+ *   sections: rows (4), bytes of keys and texts (4), which section (4), checksum (4), then for each row ROW_NUMBERS
+ *     numbers (slots.ts), then for each row its key and its text (of a large file: its name)
+ *   the last section has neither rows nor bytes
+ * Numbers are little-endian: the index takes them over as they are.
  */
 
 import { messageOf, systemCode } from "../../errors.ts";
-import { latin1Decode } from "../../latin1.ts";
+import { latin1Encode } from "../../latin1.ts";
 import type { OpenFile } from "../../runtime.ts";
-import { FieldReader } from "../field-reader.ts";
-import type { Part } from "../key-rows.ts";
+import { AheadReader } from "./ahead-reader.ts";
 import type { SpoolContext } from "./context.ts";
-import { Framer } from "./framing.ts";
-import { readRecord } from "./record.ts";
-import { scanRecords } from "./scan.ts";
-import { headOf, readHead, seedsOf, Segment, SEGMENT_HEAD, SEGMENT_LIMIT } from "./segment.ts";
-import type { SlotKind, SlotPlace, Slots } from "./slots.ts";
+import { type Crc32, Segment } from "./segment.ts";
+import { ROW_NUMBERS, type RowImage, type Slots } from "./slots.ts";
 
 const NAME = "checkpoint";
-/** Items written between two turns of the event loop. */
-const STEP = 500;
-/** Characters of a group of items. */
-const GROUP = 16 * 1024;
-const TWO_32 = 2 ** 32;
-const SPACE = 32;
-/** Bytes of an item, half of which have a text. */
-const USUAL_ITEM = 220;
+const MAGIC = latin1Encode("PRINDEX\n");
+/** What it began with when its items were records like those of the log. */
+const FORMER_MAGIC = latin1Encode("PRSPOOL\n");
+const VERSION = 1;
+const HEAD = 40;
+const SECTION_HEAD = 16;
+/** Rows of a section, and bytes of keys and texts behind which it ends: what is done in one turn of the event loop. */
+const SECTION_ROWS = 1024;
+const SECTION_BYTES = 256 * 1024;
+const ROW_BYTES = ROW_NUMBERS * 4;
 
 export interface Position {
   readonly segment: number;
@@ -39,58 +40,104 @@ export interface Loaded extends Position {
   readonly missing: boolean;
 }
 
-const LETTERS: Readonly<Record<SlotKind, string>> = { text: "T", file: "F", bulk: "B" };
-const KINDS = new Map<number, SlotKind>();
-for (const kind of ["text", "file", "bulk"] as const) KINDS.set(LETTERS[kind].charCodeAt(0), kind);
-
-/** "": the row is free. */
-function itemText(slots: Slots, row: number): string {
-  const slot = slots.slotAt(row);
-  if (slot === null) return "";
-  const { kind, segment, offset, start, length, file } = slot;
-  const text = file ?? slots.textAt(row) ?? "";
-  const place = `${segment.number} ${offset} ${start} ${length}`;
-  return `${slots.keyAt(row)} ${place} ${LETTERS[kind]} ${text.length}\n${text}`;
-}
-
 function pause(context: SpoolContext): Promise<void> {
   return new Promise((resolve) => context.clock.soon(resolve));
 }
 
-async function writeItems(context: SpoolContext, file: OpenFile, position: Position): Promise<number> {
-  const framer = new Framer(context.crc32);
-  const seeds = seedsOf(context.crc32, NAME);
-  const text = `${position.segment} ${position.offset} ${position.epoch}`;
-  let at = 0;
-  framer.begin(0, seeds);
-  framer.raw(headOf(context.crc32, seeds));
-  framer.add([{ kind: "put", key: "position", value: text }]);
-  let count = 0;
-  let group = "";
-  const write = async (): Promise<void> => {
-    const end = framer.position;
-    await file.write(framer.finish(), at);
-    at = end;
-    framer.begin(at, seeds);
-  };
-  const { slots } = context;
-  for (let row = 0; row < slots.rows; row++) {
-    const item = itemText(slots, row);
-    if (item === "") continue;
-    group += item;
-    if (group.length >= GROUP) {
-      framer.add([{ kind: "put", key: "items", value: group }]);
-      group = "";
-    }
-    if (++count % STEP === 0) {
-      await write();
-      await pause(context);
-    }
+function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {
+  return magic.every((byte, at) => bytes[at] === byte);
+}
+
+function headOf(crc32: Crc32, { segment, offset, epoch }: Position, rows: number): Uint8Array {
+  const head = new Uint8Array(HEAD);
+  const view = new DataView(head.buffer);
+  head.set(MAGIC);
+  view.setUint32(8, VERSION, true);
+  view.setUint32(12, epoch, true);
+  view.setFloat64(16, segment, true);
+  view.setFloat64(24, offset, true);
+  view.setUint32(32, rows, true);
+  view.setUint32(36, crc32(head.subarray(0, 36)), true);
+  return head;
+}
+
+/** Rows of the index on their way into a file. */
+class SectionWriter {
+  readonly #slots: Slots;
+  readonly #crc32: Crc32;
+  readonly #file: OpenFile;
+  readonly #head = new Uint8Array(SECTION_HEAD);
+  readonly #numbers = new Uint32Array(SECTION_ROWS * ROW_NUMBERS);
+  #text = new Uint8Array(SECTION_BYTES * 2);
+  #rows = 0;
+  #used = 0;
+  #number = 0;
+  /** Where the next section goes. */
+  at = HEAD;
+
+  constructor(slots: Slots, crc32: Crc32, file: OpenFile) {
+    this.#slots = slots;
+    this.#crc32 = crc32;
+    this.#file = file;
   }
-  if (group !== "") framer.add([{ kind: "put", key: "items", value: group }]);
-  framer.add([{ kind: "put", key: "end", value: String(count) }]);
-  await write();
-  return at;
+
+  get isFull(): boolean {
+    return this.#rows === SECTION_ROWS || this.#used >= SECTION_BYTES;
+  }
+
+  add(row: number): void {
+    const length = this.#slots.rowInto(row, this.#numbers, this.#rows * ROW_NUMBERS);
+    if (length === 0) return;
+    if (this.#used + length > this.#text.length) {
+      const former = this.#text;
+      this.#text = new Uint8Array((this.#used + length) * 2);
+      this.#text.set(former.subarray(0, this.#used));
+    }
+    this.#slots.rowBytesInto(row, this.#text, this.#used);
+    this.#used += length;
+    this.#rows++;
+  }
+
+  async write(): Promise<void> {
+    if (this.#rows === 0) return;
+    const numbers = new Uint8Array(this.#numbers.buffer, 0, this.#rows * ROW_BYTES);
+    await this.#write(this.#rows, [numbers, this.#text.subarray(0, this.#used)]);
+    this.#rows = this.#used = 0;
+  }
+
+  end(): Promise<void> {
+    return this.#write(0, []);
+  }
+
+  async #write(rows: number, pieces: readonly Uint8Array[]): Promise<void> {
+    const head = this.#head;
+    const view = new DataView(head.buffer);
+    view.setUint32(0, rows, true);
+    view.setUint32(4, this.#used, true);
+    view.setUint32(8, this.#number++, true);
+    view.setUint32(12, checksum(this.#crc32, head, pieces), true);
+    await this.#file.write([head, ...pieces], this.at);
+    this.at += pieces.reduce((sum, piece) => sum + piece.length, SECTION_HEAD);
+  }
+}
+
+function checksum(crc32: Crc32, head: Uint8Array, pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, piece) => crc32(piece, sum), crc32(head.subarray(0, 12)));
+}
+
+async function writeRows(context: SpoolContext, file: OpenFile, position: Position): Promise<number> {
+  const { slots, crc32 } = context;
+  await file.write([headOf(crc32, position, slots.size)], 0);
+  const sections = new SectionWriter(slots, crc32, file);
+  for (let row = 0; row < slots.rows; row++) {
+    sections.add(row);
+    if (!sections.isFull) continue;
+    await sections.write();
+    await pause(context);
+  }
+  await sections.write();
+  await sections.end();
+  return sections.at;
 }
 
 /** The bytes it took; null: it could not be written, which only makes the next start longer. */
@@ -100,7 +147,7 @@ export async function writeCheckpoint(context: SpoolContext, position: Position)
     const file = await files.open(`${folder}/${NAME}.new`, "write", 0o600);
     let bytes: number;
     try {
-      bytes = await writeItems(context, file, position);
+      bytes = await writeRows(context, file, position);
       await file.sync();
     } finally {
       await file.close();
@@ -114,118 +161,88 @@ export async function writeCheckpoint(context: SpoolContext, position: Position)
   }
 }
 
-/** Reads the items of a group one after the other, without an object for each: there are hundreds of thousands. */
-class Item {
-  readonly #fields: FieldReader;
-  readonly key: { bytes: Uint8Array; start: number; end: number };
-  readonly text: { bytes: Uint8Array; start: number; end: number };
-  readonly place: { segment: Segment | null; offset: number; start: number; length: number };
-  kind: SlotKind = "text";
-  segment = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#fields = new FieldReader(bytes);
-    this.key = { bytes, start: 0, end: 0 };
-    this.text = { bytes, start: 0, end: 0 };
-    this.place = { segment: null, offset: 0, start: 0, length: 0 };
-  }
-
-  get atEnd(): boolean {
-    return this.#fields.at === this.#fields.end;
-  }
-
-  /** False: there is none any more, or it cannot be understood. */
-  next(): boolean {
-    const { key, text, place } = this;
-    const fields = this.#fields;
-    if (this.atEnd) return false;
-    key.start = fields.at;
-    key.end = fields.wordEnd();
-    this.segment = fields.number();
-    place.offset = fields.number();
-    place.start = fields.number();
-    place.length = fields.number();
-    const kind = KINDS.get(fields.byte());
-    const space = fields.byte();
-    const size = fields.number();
-    text.start = fields.at;
-    text.end = fields.at + size;
-    const sound = key.end >= 0 && space === SPACE && this.segment < SEGMENT_LIMIT && place.length >= 0 &&
-      place.offset < TWO_32 && place.start < TWO_32 && text.end <= fields.end;
-    if (kind === undefined || !sound) return false;
-    fields.at = text.end;
-    this.kind = kind;
-    return true;
-  }
-}
-
+/** Reads a checkpoint into the index. */
 class Loader {
   readonly #context: SpoolContext;
+  readonly #reader: AheadReader;
   readonly #segments: Map<number, Segment>;
-  position: Position | null = null;
-  #count = 0;
-  #last: Segment | null = null;
-  complete = false;
+  readonly #head = new Uint8Array(HEAD);
+  readonly #view = new DataView(this.#head.buffer);
+  readonly #numbers = new Uint32Array(SECTION_ROWS * ROW_NUMBERS);
+  /** Bytes that may still come. */
+  #left: number;
   /** Some item is in a segment that is gone. */
   missing = false;
 
-  constructor(context: SpoolContext) {
+  constructor(context: SpoolContext, reader: AheadReader, size: number) {
     this.#context = context;
+    this.#reader = reader;
+    this.#left = size;
     this.#segments = new Map(context.segments.map((segment) => [segment.number, segment]));
   }
 
-  record(bytes: Uint8Array): boolean {
-    const operations = readRecord(bytes);
-    if (operations === null) return false;
-    for (const operation of operations) {
-      if (operation.kind !== "text" || this.complete) return false;
-      const name = latin1Decode(bytes, operation.key.start, operation.key.end);
-      const { start, end } = operation.text;
-      if (name === "items") {
-        if (this.position === null || !this.#items(operation.text)) return false;
-        continue;
-      }
-      const numbers = latin1Decode(bytes, start, end).split(" ").map(Number);
-      if (numbers.some(Number.isNaN)) return false;
-      const [first = NaN, offset = NaN, epoch = 0] = numbers;
-      if (name === "position" && this.position === null) this.position = { segment: first, offset, epoch };
-      else if (name === "end" && this.position !== null) this.complete = first === this.#count;
-      else return false;
-    }
-    return true;
+  /** null: damaged; "other": in a form of another time. */
+  async head(): Promise<Position | "other" | null> {
+    const view = this.#view;
+    const head = this.#head;
+    const whole = await this.#reader.take(head);
+    if (startsWith(head, FORMER_MAGIC)) return "other";
+    const sound = whole && startsWith(head, MAGIC) &&
+      view.getUint32(36, true) === this.#context.crc32(head.subarray(0, 36));
+    if (!sound) return null;
+    if (view.getUint32(8, true) !== VERSION) return "other";
+    this.#context.slots.expect(Math.min(view.getUint32(32, true), this.#left / ROW_BYTES));
+    return {
+      segment: view.getFloat64(16, true),
+      offset: view.getFloat64(24, true),
+      epoch: view.getUint32(12, true),
+    };
   }
 
-  /** The index keeps the group as it is: keys and texts stay where they stand. */
-  #items(group: Part): boolean {
-    const { slots } = this.#context;
-    const bytes = group.bytes.slice(group.start, group.end);
-    const item = new Item(bytes);
-    slots.adopt(bytes);
-    while (item.next()) {
-      item.place.segment = this.#segment(item.segment);
-      slots.putPart(item.key, item.kind, item.place as SlotPlace, item.text);
-      this.#count++;
+  /** False: something is damaged, or missing. */
+  async sections(): Promise<boolean> {
+    const head = this.#head.subarray(0, SECTION_HEAD);
+    const view = this.#view;
+    for (let number = 0; await this.#reader.take(head); number++) {
+      const rows = view.getUint32(0, true);
+      const bytes = view.getUint32(4, true);
+      if (view.getUint32(8, true) !== number) return false;
+      if (bytes === 0) return this.#isSound([]) && this.#reader.isOver;
+      if (!await this.#section(rows, bytes)) return false;
     }
-    return item.atEnd;
+    return false;
+  }
+
+  async #section(rows: number, bytes: number): Promise<boolean> {
+    this.#left -= bytes;
+    if (rows > SECTION_ROWS || this.#left < 0) return false;
+    const numbers = new Uint8Array(this.#numbers.buffer, 0, rows * ROW_BYTES);
+    const text = new Uint8Array(bytes);
+    const whole = await this.#reader.take(numbers) && await this.#reader.take(text);
+    if (!whole || !this.#isSound([numbers, text])) return false;
+    const image: RowImage = { rows, numbers: this.#numbers, text };
+    return this.#context.slots.adopt(image, (segment) => this.#segment(segment));
+  }
+
+  #isSound(pieces: readonly Uint8Array[]): boolean {
+    return this.#view.getUint32(12, true) === checksum(this.#context.crc32, this.#head, pieces);
   }
 
   /** A segment that is gone: what it held was moved, as the log behind the checkpoint tells. */
   #segment(number: number): Segment {
-    if (number === this.#last?.number) return this.#last;
     let segment = this.#segments.get(number);
     if (segment === undefined) {
       this.missing = true;
       segment = new Segment(Segment.nameOf(number, 0, new Uint8Array(4)), this.#context.crc32);
       this.#segments.set(number, segment);
     }
-    this.#last = segment;
     return segment;
   }
 }
 
 /** Fills the index and tells where to go on; null: there is no usable checkpoint, the index is as it was (empty). */
 export async function loadCheckpoint(context: SpoolContext): Promise<Loaded | null> {
-  const { files, folder, crc32, slots } = context;
+  const { files, folder, slots } = context;
   let file: OpenFile;
   try {
     file = await files.open(`${folder}/${NAME}`, "read");
@@ -233,26 +250,17 @@ export async function loadCheckpoint(context: SpoolContext): Promise<Loaded | nu
     if (systemCode(error) !== "ENOENT") context.log.warn(`queue checkpoint not read: ${messageOf(error)}`);
     return null;
   }
+  const { size } = await file.stat();
+  const reader = new AheadReader(file, 0, size);
   try {
-    const seeds = seedsOf(crc32, NAME);
-    const head = new Uint8Array(SEGMENT_HEAD);
-    await file.read(head, 0);
-    slots.expect(Math.floor((await file.stat()).size / USUAL_ITEM));
-    const loader = new Loader(context);
-    const sound = readHead(crc32, seeds, head) !== null;
-    const { damage } = sound
-      ? await scanRecords({
-        crc32,
-        seeds,
-        from: SEGMENT_HEAD,
-        read: (into, position) => file.read(into, position),
-        record: (bytes) => loader.record(bytes),
-      })
-      : { damage: [] };
-    const { position, missing } = loader;
-    if (sound && damage.length === 0 && loader.complete && position !== null) return { ...position, missing };
-    context.log.warn("queue checkpoint is damaged: reading all of the queue");
+    const loader = new Loader(context, reader, size);
+    const head = await loader.head();
+    if (head !== "other") {
+      if (head !== null && await loader.sections()) return { ...head, missing: loader.missing };
+      context.log.warn("queue checkpoint is damaged: reading all of the queue");
+    }
   } finally {
+    await reader.close();
     await file.close();
   }
   slots.clear();

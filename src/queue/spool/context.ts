@@ -3,7 +3,7 @@
  */
 
 import { messageOf, ResourceError, systemCode } from "../../errors.ts";
-import type { Clock, Files, Millis, Random } from "../../runtime.ts";
+import type { Clock, Files, Millis, OpenFile, Random } from "../../runtime.ts";
 import type { EngineLog } from "../engine.ts";
 import type { Crc32, Segment, SegmentReader } from "./segment.ts";
 import type { Slots } from "./slots.ts";
@@ -83,6 +83,17 @@ export async function writeFile(files: Files, path: string, pieces: readonly Uin
   } finally {
     await file.close();
   }
+}
+
+/** Bytes read: fewer only where the file ends. */
+export async function readFully(file: OpenFile, into: Uint8Array, position: number): Promise<number> {
+  let got = 0;
+  while (got < into.length) {
+    const count = await file.read(got === 0 ? into : into.subarray(got), position + got);
+    if (count === 0) break;
+    got += count;
+  }
+  return got;
 }
 
 /** Puts bytes into corrupt/ for the operator. */

@@ -7,7 +7,7 @@
 import { systemCode } from "../../errors.ts";
 import type { OpenFile } from "../../runtime.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
-import { setAside, type SpoolContext } from "./context.ts";
+import { readFully, setAside, type SpoolContext } from "./context.ts";
 import { readRecord } from "./record.ts";
 import { type Region, type ScanOptions, scanRecords, type ScanResult } from "./scan.ts";
 import { FORMAT_VERSION, readHead, Segment, SEGMENT_HEAD } from "./segment.ts";
@@ -47,16 +47,6 @@ function replay(context: SpoolContext, segment: Segment, bytes: Uint8Array, offs
     } else slots.putPart(key, kind, { segment, offset, start: operation.start, length: operation.length });
   }
   return true;
-}
-
-async function readFully(file: OpenFile, into: Uint8Array, position: number): Promise<number> {
-  let got = 0;
-  while (got < into.length) {
-    const count = await file.read(into.subarray(got), position + got);
-    if (count === 0) break;
-    got += count;
-  }
-  return got;
 }
 
 async function reportDamage(context: SpoolContext, segment: Segment, file: OpenFile, region: Region): Promise<void> {

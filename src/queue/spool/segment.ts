@@ -8,6 +8,7 @@
 import { ConfigError } from "../../errors.ts";
 import { latin1Encode } from "../../latin1.ts";
 import type { Files, OpenFile, Runtime } from "../../runtime.ts";
+import { readFully } from "./context.ts";
 
 export type Crc32 = Runtime["crc32"];
 
@@ -134,13 +135,7 @@ export class SegmentReader {
     segment.readers++;
     try {
       if (segment.file === null) await this.#openFile(segment);
-      let got = 0;
-      while (got < into.length) {
-        const count = await segment.file!.read(got === 0 ? into : into.subarray(got), position + got);
-        if (count === 0) break;
-        got += count;
-      }
-      return got;
+      return await readFully(segment.file!, into, position);
     } finally {
       segment.readers--;
       if (segment.closing && segment.readers === 0) await this.#closeFile(segment);

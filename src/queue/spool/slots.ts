@@ -9,7 +9,7 @@ import type { Operation, TextVisitor } from "../engine.ts";
 import { KeyRows, type Part } from "../key-rows.ts";
 import { NumberRows } from "../number-rows.ts";
 import { SortedKeys } from "../sorted-keys.ts";
-import type { Segment } from "./segment.ts";
+import { type Segment, SEGMENT_LIMIT } from "./segment.ts";
 
 export type SlotKind = "text" | "bulk" | "file";
 
@@ -31,6 +31,16 @@ export interface Slot extends SlotPlace {
   /** Bytes of its segment that it takes. */
   readonly bytes: number;
 }
+
+/** Rows as they leave the index and come back: ROW_NUMBERS numbers each, and their keys and texts in a row. */
+export interface RowImage {
+  readonly rows: number;
+  readonly numbers: Uint32Array;
+  readonly text: Uint8Array;
+}
+
+/** Of a row: key length, text length, kind, segment number (low, high), offset, start, length (low, high). */
+export const ROW_NUMBERS = 9;
 
 const NOTHING: Part = { bytes: new Uint8Array(0), start: 0, end: 0 };
 
@@ -154,9 +164,48 @@ export class Slots {
     this.#enter(this.#keys.putPart(text), KINDS.indexOf(kind), place);
   }
 
-  /** See KeyRows. */
-  adopt(bytes: Uint8Array): void {
-    this.#keys.adopt(bytes);
+  /** Writes the row's numbers there; the bytes of key and text. 0: the row is free. */
+  rowInto(row: number, into: Uint32Array, at: number): number {
+    if (this.#keys.isFree(row)) return 0;
+    const numbers = this.#numbers;
+    const { number } = this.#segmentOf(row);
+    const key = this.#keys.keyLength(row);
+    const text = this.#keys.valueLength(row);
+    into[at] = key;
+    into[at + 1] = text;
+    into[at + 2] = numbers.get(row, KIND);
+    into[at + 3] = number % TWO_32;
+    into[at + 4] = Math.floor(number / TWO_32);
+    for (let column = OFFSET; column < COLUMNS; column++) into[at + 3 + column] = numbers.get(row, column);
+    return key + text;
+  }
+
+  /** Writes the row's key and text there. */
+  rowBytesInto(row: number, into: Uint8Array, at: number): void {
+    this.#keys.bytesInto(row, into, at);
+  }
+
+  /** Takes rows over, whose bytes stay where they are. False: they cannot be understood. */
+  adopt({ rows, numbers, text }: RowImage, segmentNumbered: (number: number) => Segment): boolean {
+    const key = { bytes: text, start: 0, end: 0 };
+    const value = { bytes: text, start: 0, end: 0 };
+    let segment: Segment | null = null;
+    const place = { segment: null as unknown as Segment, offset: 0, start: 0, length: 0 };
+    this.#keys.adopt(text);
+    for (let at = 0; at < rows * ROW_NUMBERS; at += ROW_NUMBERS) {
+      key.start = value.end;
+      key.end = value.start = key.start + numbers[at]!;
+      value.end = value.start + numbers[at + 1]!;
+      const kind = KINDS[numbers[at + 2]!];
+      const number = numbers[at + 3]! + numbers[at + 4]! * TWO_32;
+      if (value.end > text.length || kind === undefined || number >= SEGMENT_LIMIT) return false;
+      if (segment?.number !== number) place.segment = segment = segmentNumbered(number);
+      place.offset = numbers[at + 5]!;
+      place.start = numbers[at + 6]!;
+      place.length = numbers[at + 7]! + numbers[at + 8]! * TWO_32;
+      this.putPart(key, kind, place, value);
+    }
+    return value.end === text.length;
   }
 
   expect(count: number): void {

@@ -1,9 +1,10 @@
 /**
  * The spool: the queue in a local folder, one append-only log for each shard.
  *   <folder>/shard-<n>/{lock, checkpoint, <segments>, large/, corrupt/}
- *   opening: lock -> recovery (checkpoint + log) -> open --close()--> closed (last checkpoint)
+ *   locked --load(): recovery (checkpoint + log)--> open --close()--> closed (last checkpoint)
  * An acknowledged commit survives a power cut at any moment. Opening throws ConfigError when another process has the
- * shard or its format is newer, ResourceError when the folder cannot be read; see writer.ts for a disk that fails.
+ * shard, load() when its format is newer; both ResourceError when the folder cannot be read. See writer.ts for a disk
+ * that fails.
  */
 
 import { ResourceError } from "../../errors.ts";
@@ -22,7 +23,7 @@ import { Housekeeper } from "./housekeeping.ts";
 import { openLarge, prepareLarge, readLarge } from "./large.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { readBulk } from "./read-bulk.ts";
-import { recover, type Recovered } from "./recovery.ts";
+import { recover } from "./recovery.ts";
 import { SegmentReader } from "./segment.ts";
 import { type Slot, Slots } from "./slots.ts";
 import { Writer } from "./writer.ts";
@@ -43,13 +44,13 @@ class SpoolEngine implements QueueEngine {
   readonly #lock: FolderLock;
   readonly #writer: Writer;
   readonly #housekeeper: Housekeeper;
+  #loaded = false;
   #closed: Promise<void> | null = null;
 
-  constructor(context: SpoolContext, lock: FolderLock, recovered: Recovered) {
+  constructor(context: SpoolContext, lock: FolderLock) {
     this.#context = context;
     this.#lock = lock;
-    const { epoch, number } = recovered;
-    this.#writer = new Writer(context, epoch, number, (bytes) => this.#housekeeper.written(bytes));
+    this.#writer = new Writer(context, (bytes) => this.#housekeeper.written(bytes));
     this.#housekeeper = new Housekeeper(context, this.#writer);
   }
 
@@ -57,8 +58,17 @@ class SpoolEngine implements QueueEngine {
     return this.#writer.epoch;
   }
 
-  async start(): Promise<void> {
-    await this.#writer.announce();
+  async load(): Promise<void> {
+    const { files, folder } = this.#context;
+    try {
+      const { epoch, number } = await recover(this.#context);
+      await prepareLarge(this.#context);
+      await files.syncFolder(folder);
+      await this.#writer.announce(epoch, number);
+    } catch (error) {
+      throw openingError(error, folder);
+    }
+    this.#loaded = true;
     this.#housekeeper.wake();
   }
 
@@ -140,6 +150,7 @@ class SpoolEngine implements QueueEngine {
 
   async #close(): Promise<void> {
     try {
+      if (!this.#loaded) return;
       await this.#writer.sync();
       await this.#housekeeper.close();
       await this.#writer.close();
@@ -150,6 +161,12 @@ class SpoolEngine implements QueueEngine {
   }
 }
 
+function openingError(error: unknown, folder: string): Error {
+  if (error instanceof Error && error.name === "ConfigError") return error;
+  return resourceError(error, `cannot open the queue in ${folder}`);
+}
+
+/** Has the lock; load() is next. */
 export async function openSpool(options: SpoolOptions): Promise<QueueEngine> {
   const { runtime, log, folder, shard } = options;
   const files = runtime.files;
@@ -173,15 +190,9 @@ export async function openSpool(options: SpoolOptions): Promise<QueueEngine> {
       reader: new SegmentReader(files, path, tuning.openSegments),
       segments: [],
     };
-    const recovered = await recover(context);
-    await prepareLarge(context);
-    await files.syncFolder(path);
-    const engine = new SpoolEngine(context, lock, recovered);
-    await engine.start();
-    return engine;
+    return new SpoolEngine(context, lock);
   } catch (error) {
     await lock?.release();
-    if (error instanceof Error && error.name === "ConfigError") throw error;
-    throw resourceError(error, `cannot open the queue in ${folder}`);
+    throw openingError(error, folder);
   }
 }

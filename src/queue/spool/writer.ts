@@ -86,8 +86,8 @@ export class Writer {
   readonly #context: SpoolContext;
   readonly #framer: Framer;
   readonly #written: (bytes: number) => void;
-  readonly epoch: number;
-  #number: number;
+  #epoch = 0;
+  #number = 0;
   #active: Segment | null = null;
   #records: Pending[] = [];
   readonly #texts = new UnwrittenTexts();
@@ -103,16 +103,18 @@ export class Writer {
   /** For the head of the next segment. */
   #limits: Limit[] = [];
 
-  constructor(context: SpoolContext, epoch: number, number: number, written: (bytes: number) => void) {
+  constructor(context: SpoolContext, written: (bytes: number) => void) {
     this.#context = context;
     this.#framer = new Framer(context.crc32);
-    this.epoch = epoch;
-    this.#number = number;
     this.#written = written;
   }
 
   get active(): Segment | null {
     return this.#active;
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {
@@ -142,8 +144,10 @@ export class Writer {
     return this.#request();
   }
 
-  /** Opens the first segment, which shows this epoch to others. */
-  async announce(): Promise<void> {
+  /** Opens the first segment, which shows this epoch to others: before anything else. */
+  async announce(epoch: number, number: number): Promise<void> {
+    this.#epoch = epoch;
+    this.#number = number;
     try {
       const segment = await this.#open();
       await segment.file!.write([headOf(this.#context.crc32, segment.seeds)], 0);
@@ -285,14 +289,14 @@ export class Writer {
   async #open(): Promise<Segment> {
     const { files, folder, crc32, random, segments } = this.#context;
     for (const name of await files.list(folder)) {
-      if (Segment.isName(name) && new Segment(name, crc32).epoch > this.epoch) {
+      if (Segment.isName(name) && new Segment(name, crc32).epoch > this.#epoch) {
         this.#stopped = new ResourceError("ESTALE", `${folder}: another process has taken this queue over`);
         this.#context.log.error(this.#stopped.message);
         throw this.#stopped;
       }
     }
     if (this.#limits.length >= LIMITS) await this.#removeVoid();
-    const segment = new Segment(Segment.nameOf(this.#number++, this.epoch, random.bytes(4)), crc32);
+    const segment = new Segment(Segment.nameOf(this.#number++, this.#epoch, random.bytes(4)), crc32);
     segment.file = await files.open(`${folder}/${segment.name}`, "create", 0o600);
     this.#active = segment;
     segments.push(segment);

@@ -12,7 +12,7 @@ import { after, describe, it } from "node:test";
 import { currentRuntime } from "../../../runtimes/select.ts";
 import type { QueueEngine } from "../../../src/queue/engine.ts";
 import { openQueue } from "../../../src/queue/open.ts";
-import { openSpool } from "../../../src/queue/spool/spool.ts";
+import { openSpool, type SpoolOptions } from "../../../src/queue/spool/spool.ts";
 import type { QueueStore } from "../../../src/queue/store.ts";
 import { accept, contentOf, envelopeOf, pattern } from "../contract.ts";
 
@@ -34,8 +34,14 @@ const bytesOf = (folder: string): number =>
 const quiet = { warn: () => {}, error: () => {} };
 const SMALL = { segmentBytes: 100_000, checkpointBytes: 100_000, compactBytes: 100_000, lazyDelay: 5 };
 
+async function loadedSpool(options: SpoolOptions): Promise<QueueEngine> {
+  const engine = await openSpool(options);
+  await engine.load();
+  return engine;
+}
+
 const engineOf = (folder: string, tuning = {}, network = runtime.network): Promise<QueueEngine> =>
-  openSpool({ runtime: { ...runtime, network }, log: quiet, folder, shard: 0, tuning });
+  loadedSpool({ runtime: { ...runtime, network }, log: quiet, folder, shard: 0, tuning });
 
 async function settle(store: QueueStore): Promise<void> {
   for (let turns = 0; turns < 30; turns++) {
@@ -76,7 +82,7 @@ describe("spool: one writer", () => {
         : file;
     };
     const engine = (): Promise<QueueEngine> =>
-      openSpool({ runtime: { ...runtime, network: null, files }, log: quiet, folder, shard: 0, tuning: SMALL });
+      loadedSpool({ runtime: { ...runtime, network: null, files }, log: quiet, folder, shard: 0, tuning: SMALL });
     const first = await engine();
     const put = (on: QueueEngine, key: string): Promise<void> =>
       on.commit([{ kind: "put", key, value: [pattern(60_000)] }], "durable");
