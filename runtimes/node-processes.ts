@@ -13,6 +13,7 @@ export interface ProcessesOptions {
   /** Arguments of the runtime before ours, the script last; none in a compiled binary. */
   readonly before: readonly string[];
   readonly setGroups: (group: number) => void;
+  readonly serverEnvironment?: Readonly<Record<string, string>>;
 }
 
 const SLEEP = new Int32Array(new SharedArrayBuffer(4));
@@ -154,6 +155,14 @@ export function nodeProcesses(options: ProcessesOptions): Processes {
     },
     spawn,
     self: { command: process.execPath, arguments: options.before },
+    serverEnvironment: options.serverEnvironment ?? {},
+    become: (command, { arguments: words, environment }) => {
+      try {
+        process.execve!(command, [command, ...words], environment);
+      } catch {
+        // An older runtime, or a system without execve.
+      }
+    },
     onSignal: (signal, action) => {
       process.on(signal, () => action());
     },

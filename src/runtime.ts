@@ -200,12 +200,14 @@ export interface User {
 }
 
 /** This process and other processes. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface Processes {
   readonly pid: number;
   /** The name the program was called by (argv[0]) and its arguments. */
   readonly programName: string;
   readonly arguments: readonly string[];
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
   readonly hostname: string;
   readonly cores: number;
   uid(): number;
@@ -216,6 +218,10 @@ export interface Processes {
   spawn(command: string, options: SpawnOptions): Child;
   /** How to start this program again: the runtime's path and the arguments before ours. */
   readonly self: { readonly command: string; readonly arguments: readonly string[] };
+  /** What of the environment the runtime reads when it starts, as a program that serves for long wants it. */
+  readonly serverEnvironment: Readonly<Record<string, string>>;
+  /** execve(2): this process goes on with another program. Returns only where that cannot be done. */
+  become(command: string, options: { readonly arguments: readonly string[]; readonly environment: Environment }): void;
   onSignal(signal: Signal, action: () => void): void;
   /** False when there is no such process. */
   kill(pid: number, signal: Signal | 0): boolean;

@@ -48,6 +48,7 @@ type Run = (runtime: Runtime, directory: string, tell: (text: string) => void) =
 
 const ACTIONS: Readonly<Record<Action, Run>> = {
   "start-fg": async (runtime, directory) => {
+    becomeServer(runtime.processes as Processes);
     const master = Master.load(runtime, directory);
     const ended = master.run();
     await master.start();
@@ -125,6 +126,16 @@ async function stop(
   return 0;
 }
 
+/** Goes on as the same program in the environment that the runtime wants of a server, if this is not it. */
+function becomeServer({ self, arguments: words, environment, serverEnvironment, become }: Processes): void {
+  const wanted = Object.entries(serverEnvironment).filter(([name]) => environment[name] === undefined);
+  if (wanted.length === 0) return;
+  become(self.command, {
+    arguments: [...self.arguments, ...words],
+    environment: { ...environment, ...Object.fromEntries(wanted) },
+  });
+}
+
 /** Starts this program again as a daemon and waits until it answers, or ends. */
 async function startDaemon(
   runtime: Runtime,
@@ -134,12 +145,11 @@ async function startDaemon(
 ): Promise<number> {
   const processes = runtime.processes as Processes;
   const { command, arguments: before } = processes.self;
-  const environment = Object.fromEntries(
-    ["PATH", "TZ", "LANG", "HOME"].flatMap((name) => {
-      const value = processes.environment[name];
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const kept = ["PATH", "TZ", "LANG", "HOME"].flatMap((name) => {
+    const value = processes.environment[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  const environment = { ...Object.fromEntries(kept), ...processes.serverEnvironment };
   const child = processes.spawn(command, {
     arguments: [...before, "start-fg", "-c", directory],
     environment,
