@@ -120,7 +120,7 @@ export class Log {
     if (severity === "fatal" || severity === "panic") return this.flush();
     if (this.#waiting) return;
     this.#waiting = true;
-    this.#flusher = clock.after(5, () => this.flush());
+    this.#flusher = clock.after(20, () => this.flush());
   }
 
   /** Each line goes into the buffer at once: one long text of many parts costs more to put together. */

@@ -4,8 +4,8 @@
  * It is cut into fragments that never cross a 32 KiB block of the file, so that a reader finds its way after damage:
  *   checksum (4), length (2), type (1: whole, 2: first, 3: middle, 4: last), bytes. Numbers are little-endian.
  * Seven bytes or fewer at the end of a block stay zero.
- * Bulk values are passed on by reference; everything else is written into one buffer that is used again for the next
- * batch: the pieces of a batch must be written before begin() is called again.
+ * Bulk values of long records are passed on by reference; everything else is written into one buffer that is used again
+ * for the next batch: the pieces of a batch must be written before begin() is called again.
  */
 
 import { latin1EncodeInto } from "../../latin1.ts";
@@ -21,7 +21,9 @@ export const LAST = 4;
 export const KIND = { delete: 0, text: 1, bulk: 2, file: 3 } as const;
 
 const OPERATION_HEAD = 7;
-const BUFFER = 256 * 1024;
+const BUFFER = 512 * 1024;
+/** A record up to here is put together in the buffer: one long piece is written faster than many short ones. */
+const COPIED = 64 * 1024;
 
 /** What of a value stands in the table. */
 function tableText(value: Value): string {
@@ -84,16 +86,29 @@ export class Framer {
       else for (const piece of value) bulk += piece.length;
     }
     this.tableBytes = table;
-    this.#reserve(table + 2 * FRAGMENT_HEAD);
+    const total = table + bulk;
+    const copied = total <= COPIED;
+    this.#reserve(copied ? total + 2 * FRAGMENT_HEAD + headsOf(total) : table + 2 * FRAGMENT_HEAD);
     const room = BLOCK - this.#position % BLOCK;
     if (room <= FRAGMENT_HEAD) this.#pad(room);
     const start = this.#position;
     const head = this.#used;
     this.#used += FRAGMENT_HEAD;
     this.#writeTable(operations, table);
-    if (FRAGMENT_HEAD + table + bulk <= BLOCK - start % BLOCK) this.#whole(head, table + bulk);
-    else this.#fragments(head, table + bulk);
+    if (copied) this.#copyBulk();
+    if (FRAGMENT_HEAD + total <= BLOCK - start % BLOCK) this.#whole(head, total);
+    else if (copied) this.#split(head, total);
+    else this.#fragments(head, total);
     return start;
+  }
+
+  #copyBulk(): void {
+    const bulk = this.#bulk;
+    for (const piece of bulk) {
+      this.#buffer.set(piece, this.#used);
+      this.#used += piece.length;
+    }
+    bulk.length = 0;
   }
 
   #writeTable(operations: readonly Operation[], table: number): void {
@@ -145,6 +160,27 @@ export class Framer {
     this.#position += FRAGMENT_HEAD + length;
   }
 
+  /** The record, which stands in the buffer, in fragments: what is behind a block's end makes room for their heads. */
+  #split(head: number, total: number): void {
+    const buffer = this.#buffer;
+    for (let left = total; left > 0;) {
+      const take = Math.min(left, BLOCK - this.#position % BLOCK - FRAGMENT_HEAD);
+      const type = left === total ? FIRST : take === left ? LAST : MIDDLE;
+      const start = head + FRAGMENT_HEAD;
+      const end = start + take;
+      const crc = this.#crc32(buffer.subarray(start, end), this.#seeds[type]);
+      writeHead(buffer, head, crc, take, type);
+      if (take < left) {
+        buffer.copyWithin(end + FRAGMENT_HEAD, end, this.#used);
+        this.#used += FRAGMENT_HEAD;
+      }
+      left -= take;
+      head = end;
+      this.#position += FRAGMENT_HEAD + take;
+    }
+  }
+
+  /** The record in fragments, its bulk by reference. */
   #fragments(head: number, total: number): void {
     const table = this.#buffer.subarray(head + FRAGMENT_HEAD, this.#used);
     const parts = [table, ...this.#bulk];
@@ -199,6 +235,11 @@ export class Framer {
     if (this.#used > this.#runStart) this.#pieces.push(this.#buffer.subarray(this.#runStart, this.#used));
     this.#runStart = this.#used;
   }
+}
+
+/** Room for the heads of a record's fragments. */
+function headsOf(length: number): number {
+  return (Math.ceil(length / (BLOCK - FRAGMENT_HEAD)) + 1) * FRAGMENT_HEAD;
 }
 
 function writeUint32(buffer: Uint8Array, at: number, value: number): number {

@@ -110,6 +110,18 @@ describe("framing", () => {
       assert.deepEqual([records.length, damage], [2, 0], `size ${size}`);
     }
   });
+  it("a batch may end anywhere near the end of the buffer", async () => {
+    const bulk = pattern(60_000);
+    for (let size = 43_900; size < 44_150; size++) {
+      const framer = new Framer(crc32);
+      framer.begin(64, seeds);
+      const sizes = [...Array.from({ length: 7 }, () => bulk.length), size, bulk.length, 10];
+      for (const length of sizes) framer.add([{ kind: "put", key: "k", value: [bulk.subarray(0, length)] }]);
+      const bytes = new Uint8Array(Buffer.concat([new Uint8Array(64), ...framer.finish()]));
+      const { records, damage } = await scanned(bytes, 64);
+      assert.deepEqual([records.length, damage], [sizes.length, 0], `size ${size}`);
+    }
+  });
   it("records that make no sense are null", () => {
     const random = new Seeded(7);
     for (let i = 0; i < 20_000; i++) {
