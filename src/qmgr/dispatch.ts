@@ -1,6 +1,7 @@
 /**
  * Deliveries: starts what schedule.ts lets start, hands it to the agents, and takes their results. What is dead, or
- * in defer_transports, has its mail put off without a try. An agent that throws has its delivery deferred.
+ * in defer_transports, has its mail put off without a try. An agent that throws has its delivery deferred. Rests and
+ * pauses do not know the wall clock, which somebody may set; log lines do.
  */
 
 import type { DeliveryAgent, Follower } from "../agent.ts";
@@ -13,7 +14,7 @@ import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
 import { clogWarnings, isClogging } from "./clog.ts";
 import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
-import { type Destination, type Group, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
+import { type Destination, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
 import type { TransportRules } from "./schedule.ts";
 import type { Settling } from "./settle.ts";
 
@@ -33,6 +34,13 @@ export interface DispatchServices {
   readonly work: Work;
   readonly settling: Settling;
   readonly activeCount: () => number;
+}
+
+/** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
+export interface Group {
+  readonly destination: Destination;
+  readonly waiting: Waiting[];
+  readonly addresses: string[];
 }
 
 /** Why mail is put off without a delivery. */
@@ -78,7 +86,7 @@ export class Dispatch {
   transport(name: string): TransportQueue | null {
     const known = this.#transports.get(name);
     if (known !== undefined) return known;
-    const now = this.#services.clock.now();
+    const now = this.#services.clock.monotonic();
     if (now >= (this.#missing.get(name) ?? 0)) {
       this.#logger.warn(`connect to transport private/${name}: No such file or directory`);
       if (this.#missing.size >= MISSING_LIMIT) this.#missing.clear();
@@ -90,7 +98,7 @@ export class Dispatch {
   /** A message's recipients for one destination become jobs, or are put off. */
   enqueue(message: ActiveMessage, { destination, waiting, addresses }: Group): void {
     const { transport } = destination;
-    const now = this.#services.clock.now();
+    const now = this.#services.clock.monotonic();
     if (message.urged) transport.wake(now, destination);
     else if (this.#deferTransports.has(transport.name)) {
       return this.putOff(message, waiting, { status: "4.3.2", why: "deferred transport" });
@@ -124,7 +132,7 @@ export class Dispatch {
   /** Forgives what is dead. */
   wake(): void {
     this.#missing.clear();
-    for (const transport of this.#transports.values()) transport.wake(this.#services.clock.now());
+    for (const transport of this.#transports.values()) transport.wake(this.#services.clock.monotonic());
   }
 
   /** Starts whatever may start; transports take turns. */
@@ -135,7 +143,7 @@ export class Dispatch {
     for (let started = true; started;) {
       started = false;
       for (const transport of this.#transports.values()) {
-        const job = transport.next(clock.now());
+        const job = transport.next(clock.monotonic());
         if (job === null) continue;
         started = true;
         this.#deliver(job);
@@ -168,7 +176,7 @@ export class Dispatch {
     this.#timer = null;
     if (first === null) return;
     this.#timerAt = first;
-    this.#timer = clock.after(Math.max(1, first - clock.now()), () => {
+    this.#timer = clock.after(Math.max(1, first - clock.monotonic()), () => {
       this.#timer = null;
       this.pump();
     });
@@ -222,7 +230,7 @@ export class Dispatch {
 
   #follower(destination: Destination): Follower | null {
     const { transport } = destination;
-    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.now());
+    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.monotonic());
     if (job === null) return null;
     return {
       request: requestOf(job),
@@ -236,7 +244,7 @@ export class Dispatch {
 
   /** Nothing else may happen that would start it: the delivery before it can be over by now, its destination dead. */
   #takeBack(job: Job): void {
-    const dead = job.destination.transport.giveBack(job, this.#services.clock.now());
+    const dead = job.destination.transport.giveBack(job, this.#services.clock.monotonic());
     if (dead !== null) this.#putOffAll({ dead, jobs: [job] });
     this.pump();
   }
@@ -245,7 +253,7 @@ export class Dispatch {
     const { message, destination, waiting } = job;
     const { clock, log, config, settling, work } = this.#services;
     const now = clock.now();
-    const suspended = destination.transport.ended(destination, results, now);
+    const suspended = destination.transport.ended(destination, results, clock.monotonic());
     const logger = log.service(service.logName, this.#nextSlot());
     const done: number[] = [];
     const times = { arrived: message.entry.envelope.arrived, activeAt: message.activeAt, startedAt, now };

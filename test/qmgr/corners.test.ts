@@ -1,0 +1,143 @@
+/**
+ * Corners of the queue manager: what operators do to mail under way, clocks that somebody sets, and work that must not grow with what waits. Each was seen to fail before the code was made to hold it.
+ */
+
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Desk, settled } from "./desk.ts";
+
+const QUICK = "minimal_backoff_time = 10s\nmaximal_backoff_time = 10s\n";
+
+describe("a message under way", () => {
+  it("is not delivered a second time when it is held and released", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const id = await desk.accept(["1@a"]);
+    assert.equal(await desk.store.hold(id), true);
+    assert.equal(await desk.store.release(id), true);
+    desk.qmgr.look();
+    await settled();
+    assert.deepEqual(desk.started, ["1@a"]);
+    assert.match(await desk.log(), new RegExp(`${id}: skipped, still being delivered`));
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["1@a"], "nor later");
+    await desk.endAll();
+    await settled();
+    assert.deepEqual([desk.store.get(id), desk.qmgr.activeCount], [null, 0]);
+  });
+
+  it("is tried again when it was released and its delivery failed", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const id = await desk.accept(["1@a"]);
+    await desk.store.hold(id);
+    await desk.store.release(id);
+    desk.qmgr.look();
+    await desk.endAll("deferred");
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["1@a"]);
+  });
+
+  it("is not urged at its next try by who asked for it meanwhile", async () => {
+    const desk = await Desk.make({ main: QUICK + "defer_transports = smtp" });
+    const id = await desk.accept(["1@a"]);
+    await settled();
+    await desk.store.flush(id);
+    desk.qmgr.flush([id]);
+    assert.deepEqual(desk.started, ["1@a"]);
+    desk.qmgr.flush([id]);
+    await desk.endAll("deferred");
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, []);
+  });
+});
+
+describe("what somebody asked for", () => {
+  it("is forgotten when it is held before its turn comes", async () => {
+    const desk = await Desk.make({ main: QUICK + "defer_transports = smtp\nqmgr_message_active_limit = 1" });
+    const first = await desk.accept(["1@a"]);
+    await settled();
+    const second = await desk.accept(["2@b"]);
+    await settled();
+    for (const id of [first, second]) await desk.store.flush(id);
+    desk.qmgr.flush([first, second]);
+    assert.deepEqual(desk.started.length, 1);
+    const waiting = desk.started[0] === "1@a" ? second : first;
+    await desk.store.hold(waiting);
+    await desk.endAll();
+    await settled();
+    await desk.store.release(waiting);
+    desk.qmgr.look();
+    await settled();
+    assert.deepEqual(desk.started, []);
+  });
+});
+
+describe("mail that waits for a place", () => {
+  it("is taken up at once when qmgr_message_recipient_limit alone kept it out", async () => {
+    const desk = await Desk.make({ main: QUICK + "qmgr_message_recipient_limit = 2" });
+    for (const name of ["1", "2", "3", "4"]) {
+      await desk.accept([`${name}@a`, `${name}@b`]);
+      while (desk.open.length > 0) await desk.open[0]!.end("deferred");
+    }
+    await desk.clock.pass(11_500);
+    const started = desk.clock.now();
+    let messages = 0;
+    for (; desk.open.length > 0; messages++) {
+      await desk.endAll();
+      await settled();
+    }
+    assert.deepEqual([messages, desk.clock.now()], [4, started]);
+  });
+});
+
+describe("a clock that is set", () => {
+  it("forward: what is due by it does not wait for the old time", async () => {
+    const desk = await Desk.make({ main: "minimal_backoff_time = 2h\nmaximal_backoff_time = 2h" });
+    await desk.accept(["1@a"]);
+    await desk.endAll("deferred");
+    desk.clock.jump(3 * 3_600_000);
+    await desk.clock.pass(301_000);
+    assert.deepEqual(desk.started, ["1@a"]);
+  });
+
+  it("backward: a dead destination rests no longer than minimal_backoff_time", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    for (const name of ["1", "2"]) await desk.accept([`${name}@a`]);
+    await desk.endAll("deferred", "destination");
+    await desk.accept(["3@a"]);
+    assert.deepEqual(desk.started, [], "it is dead");
+    desk.clock.jump(-3 * 3_600_000);
+    await desk.clock.pass(301_000);
+    await desk.accept(["4@a"]);
+    assert.deepEqual(desk.started, ["4@a"]);
+  });
+});
+
+describe("a lookup that breaks", () => {
+  it("defers that recipient alone", async () => {
+    const desk = await Desk.make({
+      resolve: ({ address }) => {
+        if (address === "1@a") throw new Error("no table");
+        return { kind: "deliver", transport: "smtp", nexthop: "a", recipient: address };
+      },
+    });
+    const id = await desk.accept(["1@a", "2@a"]);
+    assert.deepEqual(desk.started, ["2@a"]);
+    await desk.endAll();
+    await settled();
+    assert.deepEqual(desk.store.get(id)!.waiting.map(({ reason }) => reason), ["no table"]);
+    assert.equal(desk.qmgr.activeCount, 0);
+  });
+});
+
+describe("time that passes with nothing to do", () => {
+  it("costs nothing while a transport_rate_delay runs", async () => {
+    const desk = await Desk.make({ processLimit: 4, rules: { pause: 60_000, stalledLimit: 4 } });
+    for (const name of ["1", "2", "3"]) await desk.accept([`x@${name}`]);
+    assert.equal(desk.started.length, 1);
+    const before = desk.clock.rung;
+    await desk.clock.pass(59_000);
+    assert.ok(desk.clock.rung - before < 10, `${desk.clock.rung - before} timers rang`);
+    await desk.clock.pass(2_000);
+    assert.equal(desk.started.length, 2);
+  });
+});
