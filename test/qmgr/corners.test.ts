@@ -1,10 +1,19 @@
 /**
- * Corners of the queue manager: what operators do to mail under way, clocks that somebody sets, and work that must not grow with what waits. Each was seen to fail before the code was made to hold it.
+ * Corners of the queue manager: what operators do to mail under way, storage that fails at the end of a message, and
+ * work that must not grow with what waits. Each was seen to fail before the code was made to hold it.
  */
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { plainRecipient, type Recipient } from "../../src/envelope.ts";
 import { Desk, settled } from "./desk.ts";
+
+const wanting = (address: string): Recipient => ({ ...plainRecipient(address), notify: ["success"] });
+
+/** Notices and marks that follow one another. */
+async function over(): Promise<void> {
+  for (let round = 0; round < 10; round++) await settled();
+}
 
 const QUICK = "minimal_backoff_time = 10s\nmaximal_backoff_time = 10s\n";
 
@@ -109,6 +118,53 @@ describe("a clock that is set", () => {
     await desk.clock.pass(301_000);
     await desk.accept(["4@a"]);
     assert.deepEqual(desk.started, ["4@a"]);
+  });
+});
+
+describe("storage that fails at the end of a message", () => {
+  it("costs the notice of a delivery, not a second delivery", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const id = await desk.accept([wanting("1@a"), "2@b"]);
+    desk.fails.set("delivered", 1);
+    await desk.open[0]!.end();
+    await desk.open[0]!.end("deferred");
+    await over();
+    assert.deepEqual(desk.store.get(id)!.waiting.map(({ index }) => index), [1]);
+    assert.match(await desk.log(), new RegExp(`${id}: .*delivered: no space`));
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["2@b"]);
+  });
+
+  it("does not deliver again what was delivered beside a bounce that could not be told of", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const id = await desk.accept([wanting("1@a"), "2@b"]);
+    desk.fails.set("undeliverable", 1);
+    await desk.open[0]!.end();
+    await desk.open[0]!.end("bounced");
+    await over();
+    assert.deepEqual(desk.store.get(id)!.waiting.map(({ index }) => index), [1]);
+    assert.ok(desk.events.includes("delivered 1@a"));
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["2@b"]);
+  });
+
+  it("does not bounce again what was bounced beside a delay that could not be told of", async () => {
+    const desk = await Desk.make({ main: QUICK + "delay_warning_time = 15s" });
+    const id = await desk.accept(["1@a", "2@b"]);
+    await desk.endAll("deferred");
+    desk.fails.set("delayed", 1);
+    for (let round = 0; round < 2; round++) {
+      await desk.clock.pass(12_000);
+      for (const one of [...desk.open]) await one.end(round === 1 && one.addresses === "1@a" ? "bounced" : "deferred");
+      await over();
+    }
+    assert.deepEqual(desk.store.get(id)!.waiting.map(({ index }) => index), [1]);
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["2@b"]);
+    await desk.endAll("deferred");
+    await over();
+    const notices = desk.events.filter((event) => /^(delayed|undeliv)/.test(event));
+    assert.deepEqual(notices, ["undeliverable 1@a", "delayed 2@b"]);
   });
 });
 
