@@ -16,6 +16,7 @@ import type { Clock, Millis, Timer } from "../runtime.ts";
 import { ActiveMessage, Work } from "./active.ts";
 import { type AgentService, Dispatch, type Group } from "./dispatch.ts";
 import { queueName } from "./queue-name.ts";
+import { agreeing } from "./rules.ts";
 import { Settling } from "./settle.ts";
 
 export interface QmgrServices {
@@ -57,9 +58,10 @@ export class Qmgr {
   #flow: number;
 
   constructor(services: QmgrServices) {
-    const { config, store, clock, log, notices, agents } = services;
-    this.#services = services;
+    const { store, clock, log, notices, agents } = services;
     this.#logger = log.service("qmgr");
+    const config = agreeing(services.config, this.#logger);
+    this.#services = { ...services, config };
     const work = this.#work;
     const left = (message: ActiveMessage): void => this.#leave(message);
     this.#settling = new Settling({ config, store, clock, notices, logger: this.#logger, work, left });

@@ -82,7 +82,7 @@ describe("what somebody asked for", () => {
 
 describe("mail that waits for a place", () => {
   it("is taken up at once when qmgr_message_recipient_limit alone kept it out", async () => {
-    const desk = await Desk.make({ main: QUICK + "qmgr_message_recipient_limit = 2" });
+    const desk = await Desk.make({ main: QUICK + "qmgr_message_recipient_limit = 2\nqmgr_message_active_limit = 2" });
     for (const name of ["1", "2", "3", "4"]) {
       await desk.accept([`${name}@a`, `${name}@b`]);
       while (desk.open.length > 0) await desk.open[0]!.end("deferred");
