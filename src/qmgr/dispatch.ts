@@ -52,6 +52,10 @@ export interface Why {
 /** Names of transports that do not exist, remembered so that each is reported once in a while. */
 const MISSING_LIMIT = 1000;
 
+/** How long mail is put off without a look at anything else, and how many jobs between two looks at the clock. */
+const PUT_OFF_SLICE: Millis = 1;
+const PUT_OFF_STEP = 16;
+
 export class Dispatch {
   readonly #services: DispatchServices;
   readonly #logger: Logger;
@@ -61,6 +65,8 @@ export class Dispatch {
   readonly #deferTransports: ReadonlySet<string>;
   readonly #missing = new Map<string, Millis>();
   readonly #stop = new AbortController();
+  /** What is being put off, in the order in which it died. */
+  readonly #puttingOff: PutOff[] = [];
   #timer: Timer | null = null;
   #timerAt: Millis = 0;
   #pumping = false;
@@ -275,12 +281,32 @@ export class Dispatch {
     work.end();
   }
 
-  /** All further mail for what is dead is deferred without a try. */
-  #putOffAll({ dead, jobs }: PutOff): void {
-    for (const { message, waiting } of jobs) {
-      this.putOff(message, waiting, dead);
-      this.#services.settling.ended(message);
+  /** All further mail for what is dead is deferred without a try: there may be tens of thousands, so in slices. */
+  #putOffAll(putOff: PutOff): void {
+    if (this.#puttingOff.push(putOff) > 1) return;
+    this.#services.work.begin();
+    this.#putOffSlice(0);
+  }
+
+  /** `first`: how far it came with the first of them. */
+  #putOffSlice(first: number): void {
+    const { clock, settling, work } = this.#services;
+    const end = clock.monotonic() + PUT_OFF_SLICE;
+    let at = first;
+    for (let now = this.#puttingOff[0]; now !== undefined; now = this.#puttingOff[0]) {
+      for (const { message, waiting } of now.jobs.slice(at, at + PUT_OFF_STEP)) {
+        this.putOff(message, waiting, now.dead);
+        settling.ended(message);
+      }
+      at += PUT_OFF_STEP;
+      if (at >= now.jobs.length) {
+        this.#puttingOff.shift();
+        at = 0;
+      }
+      if (clock.monotonic() < end || this.#puttingOff.length === 0) continue;
+      return clock.soon(() => this.#putOffSlice(at));
     }
+    work.end();
   }
 
   #nextSlot(): number {

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { plainRecipient, type Recipient } from "../../src/envelope.ts";
-import { Desk, settled } from "./desk.ts";
+import { Desk, settled, WINDOW } from "./desk.ts";
 
 const wanting = (address: string): Recipient => ({ ...plainRecipient(address), notify: ["success"] });
 
@@ -182,6 +182,26 @@ describe("a lookup that breaks", () => {
     await settled();
     assert.deepEqual(desk.store.get(id)!.waiting.map(({ reason }) => reason), ["no table"]);
     assert.equal(desk.qmgr.activeCount, 0);
+  });
+});
+
+describe("a destination that dies", () => {
+  it("has thousands of messages put off without a halt of everything else, and stop() waits for them", async () => {
+    const desk = await Desk.make({ rules: { window: { ...WINDOW, initial: 1 } } });
+    const { clock, qmgr } = desk;
+    for (let at = 0; at < 3_000; at++) await desk.accept([`u${at}@dead`]);
+    // A clock that ticks with each look makes slices that do not depend on the machine.
+    let ticks = 0;
+    const monotonic = clock.monotonic;
+    clock.monotonic = () => monotonic() + ticks++ / 10;
+    const active: number[] = [];
+    const soon = clock.soon;
+    clock.soon = (action) => soon(() => (active.push(qmgr.activeCount), action()));
+    void desk.open[0]!.end("deferred", "destination");
+    await settled();
+    await qmgr.stop(60_000);
+    assert.ok(active.length >= 10, `${active.length} turns for others`);
+    assert.deepEqual([qmgr.activeCount, desk.store.count("deferred")], [0, 3_000]);
   });
 });
 
