@@ -1,7 +1,7 @@
 /**
  * The text of a notice: multipart/report (RFC 3462) with the words for people, message/delivery-status (RFC 3464) and
- * the original message or its headers, laid out as Postfix's bounce(8) does. Pure, but for what the content source
- * reads. Lines end in CRLF.
+ * the original message or its headers, laid out as Postfix's bounce(8) does; of a SMTPUTF8 message with the types of
+ * RFC 6533. Pure, but for what the content source reads. Lines end in CRLF.
  */
 
 import type { ContentSource } from "../agent.ts";
@@ -64,6 +64,7 @@ export function wrapped(text: string, length: number = LINE_LENGTH): string[] {
 
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x1f\x7f]/g;
+const NOT_ASCII = /[\x80-\xff]/;
 const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[\x80-\xff]/g;
 
 /** Text that came from elsewhere: control characters, and what is no UTF-8 or not wanted, become "?". */
@@ -163,16 +164,27 @@ export class NoticeText {
     return [
       `--${this.boundary}`,
       "Content-Description: Delivery report",
-      "Content-Type: message/delivery-status",
+      `Content-Type: message/${this.#global ? "global-" : ""}delivery-status`,
+      ...(this.#global && this.encoding === "8bit" ? ["Content-Transfer-Encoding: 8bit"] : []),
       "",
       `Reporting-MTA: dns; ${myhostname}`,
       ...(envid === "" ? [] : [`Original-Envelope-Id: ${shown(envid, false)}`]),
       `X-${name}-Queue-ID: ${message.id}`,
-      `X-${name}-Sender: rfc822; ${sender === "" ? `MAILER-DAEMON@${myhostname}` : sender}`,
+      `X-${name}-Sender: ${this.#typed(sender === "" ? `MAILER-DAEMON@${myhostname}` : sender, "; ")}`,
       `Arrival-Date: ${this.#date(arrived)}`,
       ...recipients.flatMap((failed) => ["", ...this.#recipient(failed)]),
       "",
     ];
+  }
+
+  get #global(): boolean {
+    return this.#notice.message.envelope.smtputf8 !== undefined;
+  }
+
+  /** With its type (RFC 6533 §3). */
+  #typed(address: string, separator: "; " | ";"): string {
+    const type = this.#global && NOT_ASCII.test(address) && shown(address, true) === address ? "utf-8" : "rfc822";
+    return type + separator + address;
   }
 
   #name(): string {
@@ -187,12 +199,12 @@ export class NoticeText {
     const asked = recipient.originalRecipient;
     const original = asked !== ""
       ? asked
-      : `rfc822;${recipient.original === "" ? recipient.address : recipient.original}`;
+      : this.#typed(recipient.original === "" ? recipient.address : recipient.original, ";");
     const said = remote !== null && remote.reply !== ""
       ? `${remote.diagnosticType}; ${remote.reply}`
       : `X-${this.#name()}; ${this.#reason(failed)}`;
     return [
-      `Final-Recipient: rfc822; ${recipient.address}`,
+      `Final-Recipient: ${this.#typed(recipient.address, "; ")}`,
       `Original-Recipient: ${shown(original, utf8)}`,
       `Action: ${actionOf(kind, failed)}`,
       `Status: ${status}`,
@@ -205,11 +217,14 @@ export class NoticeText {
   #originalHead(): string[] {
     const { kind, message, headersOnly } = this.#notice;
     const { sender } = message.envelope;
+    const [whole, headers] = this.#global
+      ? ["message/global", "message/global-headers"]
+      : ["message/rfc822", "text/rfc822-headers"];
     const description = `${kind === "success" ? "" : "Undelivered "}Message${headersOnly ? " Headers" : ""}`;
     return [
       `--${this.boundary}`,
       `Content-Description: ${description}`,
-      `Content-Type: ${headersOnly ? "text/rfc822-headers" : "message/rfc822"}`,
+      `Content-Type: ${headersOnly ? headers : whole}`,
       ...(this.encoding === "8bit" ? ["Content-Transfer-Encoding: 8bit"] : []),
       "",
       `Return-Path: <${sender === "" ? `MAILER-DAEMON@${this.#parameters.myhostname}` : sender}>`,

@@ -15,10 +15,10 @@ export type BackoffParameters = Pick<
   | "delay_warning_time"
 >;
 
-/** When a message that was deferred now is due again. */
+/** When a message that was deferred now is due again. Where the bounds contradict each other, the lower one holds. */
 export function dueAgain(arrived: Millis, now: Millis, config: BackoffParameters): Millis {
   const age = Math.max(0, now - arrived);
-  return now + Math.min(Math.max(age, config.minimal_backoff_time), config.maximal_backoff_time);
+  return now + Math.max(config.minimal_backoff_time, Math.min(age, config.maximal_backoff_time));
 }
 
 /** A bounce (null sender) has a lifetime of its own. */

@@ -1,6 +1,7 @@
 /**
  * Deliveries: starts what schedule.ts lets start, hands it to the agents, and takes their results. What is dead, or
- * in defer_transports, has its mail put off without a try. An agent that throws has its delivery deferred.
+ * in defer_transports, has its mail put off without a try. An agent that throws has its delivery deferred. Rests and
+ * pauses do not know the wall clock, which somebody may set; log lines do.
  */
 
 import type { DeliveryAgent, Follower } from "../agent.ts";
@@ -13,7 +14,7 @@ import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
 import { clogWarnings, isClogging } from "./clog.ts";
 import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
-import { type Destination, type Group, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
+import { type Destination, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
 import type { TransportRules } from "./schedule.ts";
 import type { Settling } from "./settle.ts";
 
@@ -35,6 +36,13 @@ export interface DispatchServices {
   readonly activeCount: () => number;
 }
 
+/** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
+export interface Group {
+  readonly destination: Destination;
+  readonly waiting: Waiting[];
+  readonly addresses: string[];
+}
+
 /** Why mail is put off without a delivery. */
 export interface Why {
   readonly status: string;
@@ -43,6 +51,10 @@ export interface Why {
 
 /** Names of transports that do not exist, remembered so that each is reported once in a while. */
 const MISSING_LIMIT = 1000;
+
+/** How long mail is put off without a look at anything else, and how many jobs between two looks at the clock. */
+const PUT_OFF_SLICE: Millis = 1;
+const PUT_OFF_STEP = 16;
 
 export class Dispatch {
   readonly #services: DispatchServices;
@@ -53,6 +65,8 @@ export class Dispatch {
   readonly #deferTransports: ReadonlySet<string>;
   readonly #missing = new Map<string, Millis>();
   readonly #stop = new AbortController();
+  /** What is being put off, in the order in which it died. */
+  readonly #puttingOff: PutOff[] = [];
   #timer: Timer | null = null;
   #timerAt: Millis = 0;
   #pumping = false;
@@ -78,7 +92,7 @@ export class Dispatch {
   transport(name: string): TransportQueue | null {
     const known = this.#transports.get(name);
     if (known !== undefined) return known;
-    const now = this.#services.clock.now();
+    const now = this.#services.clock.monotonic();
     if (now >= (this.#missing.get(name) ?? 0)) {
       this.#logger.warn(`connect to transport private/${name}: No such file or directory`);
       if (this.#missing.size >= MISSING_LIMIT) this.#missing.clear();
@@ -90,7 +104,7 @@ export class Dispatch {
   /** A message's recipients for one destination become jobs, or are put off. */
   enqueue(message: ActiveMessage, { destination, waiting, addresses }: Group): void {
     const { transport } = destination;
-    const now = this.#services.clock.now();
+    const now = this.#services.clock.monotonic();
     if (message.urged) transport.wake(now, destination);
     else if (this.#deferTransports.has(transport.name)) {
       return this.putOff(message, waiting, { status: "4.3.2", why: "deferred transport" });
@@ -124,7 +138,7 @@ export class Dispatch {
   /** Forgives what is dead. */
   wake(): void {
     this.#missing.clear();
-    for (const transport of this.#transports.values()) transport.wake(this.#services.clock.now());
+    for (const transport of this.#transports.values()) transport.wake(this.#services.clock.monotonic());
   }
 
   /** Starts whatever may start; transports take turns. */
@@ -135,7 +149,7 @@ export class Dispatch {
     for (let started = true; started;) {
       started = false;
       for (const transport of this.#transports.values()) {
-        const job = transport.next(clock.now());
+        const job = transport.next(clock.monotonic());
         if (job === null) continue;
         started = true;
         this.#deliver(job);
@@ -168,7 +182,7 @@ export class Dispatch {
     this.#timer = null;
     if (first === null) return;
     this.#timerAt = first;
-    this.#timer = clock.after(Math.max(1, first - clock.now()), () => {
+    this.#timer = clock.after(Math.max(1, first - clock.monotonic()), () => {
       this.#timer = null;
       this.pump();
     });
@@ -222,7 +236,7 @@ export class Dispatch {
 
   #follower(destination: Destination): Follower | null {
     const { transport } = destination;
-    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.now());
+    const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.monotonic());
     if (job === null) return null;
     return {
       request: requestOf(job),
@@ -236,7 +250,7 @@ export class Dispatch {
 
   /** Nothing else may happen that would start it: the delivery before it can be over by now, its destination dead. */
   #takeBack(job: Job): void {
-    const dead = job.destination.transport.giveBack(job, this.#services.clock.now());
+    const dead = job.destination.transport.giveBack(job, this.#services.clock.monotonic());
     if (dead !== null) this.#putOffAll({ dead, jobs: [job] });
     this.pump();
   }
@@ -245,7 +259,7 @@ export class Dispatch {
     const { message, destination, waiting } = job;
     const { clock, log, config, settling, work } = this.#services;
     const now = clock.now();
-    const suspended = destination.transport.ended(destination, results, now);
+    const suspended = destination.transport.ended(destination, results, clock.monotonic());
     const logger = log.service(service.logName, this.#nextSlot());
     const done: number[] = [];
     const times = { arrived: message.entry.envelope.arrived, activeAt: message.activeAt, startedAt, now };
@@ -267,12 +281,32 @@ export class Dispatch {
     work.end();
   }
 
-  /** All further mail for what is dead is deferred without a try. */
-  #putOffAll({ dead, jobs }: PutOff): void {
-    for (const { message, waiting } of jobs) {
-      this.putOff(message, waiting, dead);
-      this.#services.settling.ended(message);
+  /** All further mail for what is dead is deferred without a try: there may be tens of thousands, so in slices. */
+  #putOffAll(putOff: PutOff): void {
+    if (this.#puttingOff.push(putOff) > 1) return;
+    this.#services.work.begin();
+    this.#putOffSlice(0);
+  }
+
+  /** `first`: how far it came with the first of them. */
+  #putOffSlice(first: number): void {
+    const { clock, settling, work } = this.#services;
+    const end = clock.monotonic() + PUT_OFF_SLICE;
+    let at = first;
+    for (let now = this.#puttingOff[0]; now !== undefined; now = this.#puttingOff[0]) {
+      for (const { message, waiting } of now.jobs.slice(at, at + PUT_OFF_STEP)) {
+        this.putOff(message, waiting, now.dead);
+        settling.ended(message);
+      }
+      at += PUT_OFF_STEP;
+      if (at >= now.jobs.length) {
+        this.#puttingOff.shift();
+        at = 0;
+      }
+      if (clock.monotonic() < end || this.#puttingOff.length === 0) continue;
+      return clock.soon(() => this.#putOffSlice(at));
     }
+    work.end();
   }
 
   #nextSlot(): number {

@@ -14,9 +14,9 @@ import type { Notices } from "../notices.ts";
 import type { Committed, QueueStore, Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import { ActiveMessage, Work } from "./active.ts";
-import { type AgentService, Dispatch } from "./dispatch.ts";
+import { type AgentService, Dispatch, type Group } from "./dispatch.ts";
 import { queueName } from "./queue-name.ts";
-import type { Group } from "./schedule.ts";
+import { agreeing } from "./rules.ts";
 import { Settling } from "./settle.ts";
 
 export interface QmgrServices {
@@ -35,6 +35,8 @@ const SLICE: Millis = 0.25;
 const SLICE_PAUSE: Millis = 2;
 /** Due times fall together: one look a second at most. */
 const LOOK_EVERY: Millis = 1_000;
+/** And one in that time at least: timers do not know that somebody set the clock forward, or that the host slept. */
+const LOOK_AT_LEAST_EVERY: Millis = 300_000;
 
 export class Qmgr {
   readonly #services: QmgrServices;
@@ -42,7 +44,7 @@ export class Qmgr {
   readonly #work = new Work();
   readonly #dispatch: Dispatch;
   readonly #settling: Settling;
-  readonly #active = new Set<ActiveMessage>();
+  readonly #active = new Map<string, ActiveMessage>();
   /** Deferred messages whose delivery somebody asked for. */
   readonly #urged = new Set<string>();
   #activeRecipients = 0;
@@ -56,9 +58,10 @@ export class Qmgr {
   #flow: number;
 
   constructor(services: QmgrServices) {
-    const { config, store, clock, log, notices, agents } = services;
-    this.#services = services;
+    const { store, clock, log, notices, agents } = services;
     this.#logger = log.service("qmgr");
+    const config = agreeing(services.config, this.#logger);
+    this.#services = { ...services, config };
     const work = this.#work;
     const left = (message: ActiveMessage): void => this.#leave(message);
     this.#settling = new Settling({ config, store, clock, notices, logger: this.#logger, work, left });
@@ -104,12 +107,16 @@ export class Qmgr {
     this.#dispatch.pump();
   }
 
-  /** Those messages, which became due, are tried whatever is dead; all of them: dead destinations are forgiven. */
+  /**
+   * Those messages, which became due, are tried whatever is dead; all of them: dead destinations are forgiven. What is
+   * not deferred is under way, held or gone.
+   */
   flush(ids: readonly string[] | "all"): void {
     if (this.#stopping) return;
+    const { store } = this.#services;
     if (ids === "all") this.#dispatch.wake();
-    const asked = ids === "all" ? this.#dispatch.holdsBack ? this.#services.store.list("deferred") : [] : ids;
-    for (const id of asked) this.#urged.add(id);
+    const asked = ids === "all" ? this.#dispatch.holdsBack ? store.list("deferred") : [] : ids;
+    for (const id of asked) if (store.queueOf(id) === "deferred") this.#urged.add(id);
     this.look();
   }
 
@@ -146,6 +153,8 @@ export class Qmgr {
       if (clock.monotonic() >= end) return void clock.after(SLICE_PAUSE, () => this.#fillSlice());
     }
     this.#filling = false;
+    // What was asked for was due: who is left was held or removed meanwhile.
+    if (this.#hasRoom()) this.#urged.clear();
     this.#watchDue();
   }
 
@@ -170,10 +179,13 @@ export class Qmgr {
     const { store, clock } = this.#services;
     if (this.#stopping || !this.#hasRoom()) return;
     const next = store.nextDue();
-    if (next === null || (this.#timer !== null && this.#timerAt <= next)) return;
+    if (next === null) return;
+    const wait = Math.min(Math.max(LOOK_EVERY, next - clock.now()), LOOK_AT_LEAST_EVERY);
+    const at = clock.monotonic() + wait;
+    if (this.#timer !== null && this.#timerAt <= at) return;
     this.#timer?.cancel();
-    this.#timerAt = next;
-    this.#timer = clock.after(Math.max(LOOK_EVERY, next - clock.now()), () => {
+    this.#timerAt = at;
+    this.#timer = clock.after(wait, () => {
       this.#timer = null;
       this.#fill();
     });
@@ -181,13 +193,14 @@ export class Qmgr {
 
   #activate(id: string): boolean {
     const { store, clock } = this.#services;
+    if (this.#active.has(id)) return this.#skip(id);
     if (!store.activate(id)) return false;
     const entry = store.get(id);
     if (entry === null) return false;
     const urged = this.#urged.size > 0 && this.#urged.delete(id);
     const message = new ActiveMessage(entry, clock.now(), urged);
     const { size, waiting, envelope: { sender } } = entry;
-    this.#active.add(message);
+    this.#active.set(id, message);
     this.#activeRecipients += waiting.length;
     this.#logger.info(`${id}: from=<${sender}>, size=${size}, nrcpt=${waiting.length} (queue active)`);
     message.pending = 1;
@@ -195,12 +208,21 @@ export class Qmgr {
     return true;
   }
 
+  /** Somebody held and released it while its deliveries are under way: their end decides what becomes of it. */
+  #skip(id: string): boolean {
+    const { store, clock, config } = this.#services;
+    this.#logger.info(`${id}: skipped, still being delivered`);
+    store.defer(id, clock.now() + config.minimal_backoff_time).catch((caught: unknown) =>
+      this.#logger.warn(`${id}: queue storage: ${messageOf(caught)}`)
+    );
+    return true;
+  }
+
   /** Resolves each recipient and groups them by destination; goes on asynchronously where a table takes time. */
   #assign(message: ActiveMessage, waiting: readonly Waiting[], first: number, groups: Map<string, Group>): void {
-    const { resolve } = this.#services;
     for (let at = first; at < waiting.length; at++) {
       const one = waiting[at] as Waiting;
-      const transport = resolve(one.recipient, message.entry.envelope);
+      const transport = this.#resolve(one, message);
       if (transport instanceof Promise) {
         transport.then(
           (value) => {
@@ -219,6 +241,15 @@ export class Qmgr {
     for (const group of groups.values()) this.#dispatch.enqueue(message, group);
     this.#dispatch.pump();
     this.#settling.ended(message);
+  }
+
+  /** What is thrown at once is as what is thrown later. */
+  #resolve(one: Waiting, message: ActiveMessage): Transport | Promise<Transport> {
+    try {
+      return this.#services.resolve(one.recipient, message.entry.envelope);
+    } catch (caught) {
+      return Promise.reject(caught as Error);
+    }
   }
 
   #group(message: ActiveMessage, waiting: Waiting, transport: Transport, groups: Map<string, Group>): void {
@@ -240,11 +271,11 @@ export class Qmgr {
   }
 
   #leave(message: ActiveMessage): void {
-    this.#active.delete(message);
+    const wasFull = !this.#hasRoom();
+    this.#active.delete(message.entry.id);
     this.#activeRecipients -= message.entry.waiting.length;
     if (this.#stopping || this.#filling) return;
-    const { config } = this.#services;
-    if (this.#incomingWaits || this.#active.size === config.qmgr_message_active_limit - 1) this.#fill();
+    if (this.#incomingWaits || wasFull) this.#fill();
     else this.#watchDue();
   }
 }

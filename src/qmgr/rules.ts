@@ -1,7 +1,7 @@
 /**
  * What main.cf says about one transport's deliveries, read once: `smtp_destination_concurrency_limit`, or where that is
  * not set `default_destination_concurrency_limit`, and so on for every service of master.cf. A feedback that cannot be
- * used is reported and counts as 1, as in Postfix.
+ * used is reported and counts as 1, as in Postfix. And limits that contradict each other.
  */
 
 import type { Config } from "../config/config.ts";
@@ -12,6 +12,25 @@ import type { TransportRules } from "./schedule.ts";
 type Direction = "positive" | "negative";
 
 const TYPES: Readonly<Record<Feedback["per"], number>> = { one: 0, concurrency: 1, sqrt_concurrency: 2 };
+
+/** Limits that contradict each other are made to agree, with Postfix's words. */
+export function agreeing(config: Config, logger: Logger): Config {
+  const {
+    qmgr_message_recipient_limit: recipients,
+    qmgr_message_active_limit: messages,
+    bounce_queue_lifetime: ofBounces,
+    maximal_queue_lifetime: ofMail,
+  } = config;
+  const adjusting = (name: string, how: string, other: string): void =>
+    logger.warn(`${name} is ${how} than ${other} - adjusting ${name}`);
+  if (recipients < messages) adjusting("qmgr_message_recipient_limit", "smaller", "qmgr_message_active_limit");
+  if (ofBounces > ofMail) adjusting("bounce_queue_lifetime", "larger", "maximal_queue_lifetime");
+  return {
+    ...config,
+    qmgr_message_recipient_limit: Math.max(recipients, messages),
+    bounce_queue_lifetime: Math.min(ofBounces, ofMail),
+  };
+}
 
 /** `logger` is qmgr's. `stalledLimit`: postrider_stalled_delivery_limit, for services that it is meant for. */
 export function transportRules(

@@ -42,13 +42,6 @@ export function requestOf({ message, destination, waiting, addresses }: Job): De
   };
 }
 
-/** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
-export interface Group {
-  readonly destination: Destination;
-  readonly waiting: Waiting[];
-  readonly addresses: string[];
-}
-
 export class Destination extends Standing implements DueItem {
   readonly transport: TransportQueue;
   readonly nexthop: string;
@@ -170,13 +163,11 @@ export class TransportQueue {
 
   /** The next job that may start now, its slot taken; null when there is none. */
   next(now: Millis): Job | null {
-    if (now < this.#nextStart || this.dead(now) !== null) return null;
+    // Whatever nextStart() waits for: what is over must not be waited for again.
     this.#endPauses(now);
     for (const destination of this.#slots.look(now)) this.#list(destination);
-    if (this.#heldBack.size > 0 && !this.#slots.scarce) {
-      for (const destination of this.#heldBack) this.#list(destination);
-    }
-    const job = this.#nextStalled(now) ?? this.#nextInTurn(now);
+    if (now < this.#nextStart || this.dead(now) !== null) return null;
+    const job = this.#nextStalled(now) ?? this.#nextInTurn(now) ?? this.#nextHeldBack(now);
     if (job !== null && this.rules.pause > 0) this.#nextStart = now + this.rules.pause;
     return job;
   }
@@ -195,6 +186,17 @@ export class TransportQueue {
     for (const destination of this.#stalled) {
       this.#stalled.delete(destination);
       const job = this.#start(destination, now);
+      if (job !== null) return job;
+    }
+    return null;
+  }
+
+  /** As many of them as slots are free again: there may be thousands. */
+  #nextHeldBack(now: Millis): Job | null {
+    for (const destination of this.#heldBack) {
+      if (this.#slots.scarce) return null;
+      this.#list(destination);
+      const job = this.#nextInTurn(now);
       if (job !== null) return job;
     }
     return null;
@@ -313,9 +315,10 @@ export class TransportQueue {
   }
 
   #list(destination: Destination): void {
-    const first = destination.listed ? null : destination.line.first();
-    if (first === null) return;
+    if (destination.listed) return;
     this.#heldBack.delete(destination);
+    const first = destination.line.first();
+    if (first === null) return;
     if (destination.state === "stalled") return void this.#stalled.add(destination);
     destination.listed = true;
     this.#listed++;

@@ -1,7 +1,7 @@
 /**
  * The end of a message's attempt: results are noted as they come; when the last delivery has ended, notices are made
  * durable, then their recipients leave the queue and the rest waits (deferred), or the message is removed. Storage
- * that fails makes the message wait; nothing here throws.
+ * that fails makes the message wait, but a delivered recipient never waits for its notice; nothing here throws.
  */
 
 import type { Config } from "../config/config.ts";
@@ -81,10 +81,13 @@ export class Settling {
     if (expired) logger.info(`${id}: from=<${envelope.sender}>, status=expired, returned to sender`);
     const failed = expired ? [...message.bounced, ...message.deferred] : message.bounced;
     const deferred = expired ? [] : message.deferred;
-    if (failed.length > 0) await notices.undeliverable(entry, failed);
-    if (message.succeeded.length > 0) await notices.delivered(entry, message.succeeded);
-    const late = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
-    if (late) await notices.delayed(entry, deferred);
+    try {
+      if (failed.length > 0) await notices.undeliverable(entry, failed);
+    } finally {
+      if (message.succeeded.length > 0) await this.#tell(message, notices.delivered(entry, message.succeeded));
+    }
+    const due = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
+    const late = due && await this.#tell(message, notices.delayed(entry, deferred));
     const done = [...failed, ...message.succeeded].map(({ waiting }) => waiting.index);
     const reasons = deferred.filter(isNews).map(({ waiting, result }) => ({
       index: waiting.index,
@@ -99,11 +102,23 @@ export class Settling {
     logger.info(`${id}: removed`);
   }
 
+  /** A notice that mail may do without: for want of it nothing is delivered or bounced a second time. */
+  async #tell(message: ActiveMessage, notice: Promise<void>): Promise<boolean> {
+    try {
+      await notice;
+      return true;
+    } catch (caught) {
+      this.#services.logger.warn(`${message.entry.id}: notice not sent: ${messageOf(caught)}`);
+      return false;
+    }
+  }
+
   #storageFailed(message: ActiveMessage, caught: unknown): void {
     const { store, clock, config, logger } = this.#services;
     const { id } = message.entry;
     logger.warn(`${id}: queue storage: ${messageOf(caught)}: tried again later`);
-    store.defer(id, clock.now() + config.minimal_backoff_time).catch((again: unknown) =>
+    const done = message.succeeded.map(({ waiting }) => waiting.index);
+    store.defer(id, clock.now() + config.minimal_backoff_time, { done, deferred: [] }).catch((again: unknown) =>
       logger.error(`${id}: queue storage: ${messageOf(again)}`)
     );
   }

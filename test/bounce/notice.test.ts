@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { NoticeText, originalOf, wrapped } from "../../src/bounce/notice.ts";
 import { BUILT_IN, expandTemplate } from "../../src/bounce/template.ts";
-import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
+import { type Envelope, NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Decode } from "../../src/latin1.ts";
 import type { Failed, NoticeSubject } from "../../src/notices.ts";
 import type { DeliveryResult, Remote } from "../../src/status.ts";
@@ -211,6 +211,38 @@ describe("a notice of failure", () => {
     assert.ok(all.includes("Subject: Postmaster Copy: Undelivered Mail\r\n"));
     assert.ok(all.includes("Auto-Submitted: auto-generated\r\n"));
     assert.ok(all.includes("Content-Transfer-Encoding: 8bit\r\n\r\n\r\n<x@d.example>: unknown"), "no apology");
+  });
+});
+
+describe("of a message that is SMTPUTF8", () => {
+  const of = (change: Partial<Envelope>): NoticeSubject => ({
+    ...message,
+    envelope: { ...message.envelope, smtputf8: "requested", ...change },
+  });
+
+  it("has the types of RFC 6533", () => {
+    const whole = text({ message: of({}) });
+    assert.ok(whole.includes(lines(
+      "Content-Type: message/global-delivery-status",
+      "Content-Transfer-Encoding: 8bit",
+      "",
+      "Reporting-MTA:",
+    )));
+    assert.ok(whole.includes("Content-Description: Undelivered Message\r\nContent-Type: message/global\r\n"));
+    assert.ok(text({ message: of({}), headersOnly: true }).includes("\r\nContent-Type: message/global-headers\r\n"));
+    assert.doesNotMatch(text({}), /global/);
+  });
+
+  it("tells which addresses are UTF-8", () => {
+    const all = text({ message: of({ sender: "\xc3\xa4@orig.example" }), recipients: [failed("\xc3\xb6@d.example")] });
+    assert.ok(all.includes("-Sender: utf-8; \xc3\xa4@orig.example\r\n"));
+    assert.ok(all.includes(lines(
+      "Final-Recipient: utf-8; \xc3\xb6@d.example",
+      "Original-Recipient: utf-8;\xc3\xb6@d.example",
+      "",
+    )));
+    const other = text({ message: of({}), recipients: [failed("\xf6@d.example")] });
+    assert.ok(other.includes("-Sender: rfc822; ") && other.includes("Final-Recipient: rfc822; \xf6@d.example\r\n"));
   });
 });
 

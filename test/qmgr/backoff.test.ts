@@ -37,3 +37,8 @@ test("delay_warning_time = 0 means never", () => {
 test("nobody is warned where there is no sender", () => {
   assert.equal(isLate("", 0, 1000, { ...CONFIG, delay_warning_time: 1000 }), false);
 });
+
+test("where the bounds contradict each other the lower one holds", () => {
+  const config = { ...CONFIG, minimal_backoff_time: 500_000, maximal_backoff_time: 200_000 };
+  assert.deepEqual([0, 300_000, 900_000].map((age) => dueAgain(0, age, config) - age), [500_000, 500_000, 500_000]);
+});

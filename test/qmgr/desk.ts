@@ -24,9 +24,12 @@ const runtime = await currentRuntime();
 
 export class HandClock implements Clock {
   #now: Millis = 1_000_000_000;
+  #ahead: Millis = 0;
+  /** Timers that rang so far. */
+  rung = 0;
   readonly #timers = new Set<{ at: Millis; action: () => void }>();
 
-  now = (): Millis => this.#now;
+  now = (): Millis => this.#now + this.#ahead;
   monotonic = (): Millis => this.#now;
   soon = (action: () => void): void => void setTimeout(action, 0);
   zoneMinutes = (): number => 0;
@@ -41,6 +44,11 @@ export class HandClock implements Clock {
     return this.#timers.size;
   }
 
+  /** Somebody sets the wall clock. */
+  jump(time: Millis): void {
+    this.#ahead += time;
+  }
+
   async pass(time: Millis): Promise<void> {
     for (const end = this.#now + time;;) {
       await settled();
@@ -51,6 +59,7 @@ export class HandClock implements Clock {
       }
       this.#now = Math.max(this.#now, next.at);
       this.#timers.delete(next);
+      this.rung++;
       next.action();
     }
   }

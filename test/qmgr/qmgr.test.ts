@@ -93,7 +93,7 @@ describe("which delivery starts", () => {
   });
 
   test("qmgr_message_recipient_limit bounds what is active by recipients", async () => {
-    const desk = await Desk.make({ main: "qmgr_message_recipient_limit = 5" });
+    const desk = await Desk.make({ main: "qmgr_message_recipient_limit = 5\nqmgr_message_active_limit = 3" });
     const many = (name: string): string[] => [1, 2, 3].map((at) => `${name}${at}@${name}`);
     for (const one of ["a", "b", "c"]) await desk.accept(many(one));
     assert.equal(desk.qmgr.activeCount, 2);

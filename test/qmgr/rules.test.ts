@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadConfig } from "../../src/config/config.ts";
-import { transportRules } from "../../src/qmgr/rules.ts";
+import { agreeing, transportRules } from "../../src/qmgr/rules.ts";
 import type { TransportRules } from "../../src/qmgr/schedule.ts";
 import { configured } from "../config/fake-runtime.ts";
 import { HandClock } from "./desk.ts";
@@ -72,4 +72,23 @@ destination_concurrency_feedback_debug = yes
     "smtp: smtp_destination_concurrency_negative_feedback feedback type 0 value at 5: 1",
   ]);
   assert.notEqual(found.window.debug, null);
+});
+
+test("limits that contradict each other are made to agree, with Postfix's words", () => {
+  const tried = (main: string): readonly unknown[] => {
+    const lines: string[] = [];
+    const log = testLog(new HandClock(), (text) => void lines.push(...text.trimEnd().split("\n")));
+    const config = agreeing(loadConfig(configured(main).runtime, "/etc/postfix").main, log.service("qmgr"));
+    log.flush();
+    const told = lines.map((line) => line.replace(/^.*?\]: /, ""));
+    return [config.qmgr_message_recipient_limit, config.bounce_queue_lifetime, ...told];
+  };
+  assert.deepEqual(tried(""), [20_000, 432_000_000]);
+  assert.deepEqual(tried("qmgr_message_recipient_limit = 5\nbounce_queue_lifetime = 10d\n"), [
+    20_000,
+    432_000_000,
+    "warning: qmgr_message_recipient_limit is smaller than qmgr_message_active_limit - " +
+    "adjusting qmgr_message_recipient_limit",
+    "warning: bounce_queue_lifetime is larger than maximal_queue_lifetime - adjusting bounce_queue_lifetime",
+  ]);
 });

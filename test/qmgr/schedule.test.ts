@@ -219,6 +219,48 @@ describe("TransportQueue", () => {
     assert.deepEqual([transport.busy, transport.destinationCount, transport.nextStart()], [0, 0, null]);
   });
 
+  test("one that had to wait for slots and died is waited for no more", () => {
+    const transport = queue({ processLimit: 4, stalledLimit: 4, window: { ...WINDOW, initial: 5, limit: 20 } });
+    const live = add(transport, "live", "l1");
+    const dead = add(transport, "dead", "d1", "d2", "d3", "d4", "d5", "d6");
+    all(transport);
+    for (let time = 1; dead.window.deadReason(time) === null; time++) {
+      assert.equal(transport.nextStart(), 1_000, "the next of its deliveries waits");
+      transport.ended(dead, [REFUSED], time);
+      all(transport, time);
+    }
+    assert.equal(live.busy, 1);
+    assert.equal(transport.nextStart(), null);
+  });
+
+  test("thousands that wait for slots cost nothing while there are none", () => {
+    const transport = queue({ processLimit: 4_000, stalledLimit: 4, window: { ...WINDOW, limit: 20 } });
+    const waiting = Array.from({ length: 2_000 }, (_, at) => add(transport, `d${at}`, `d${at}-1`, `d${at}-2`));
+    all(transport);
+    let looks = 0;
+    for (const { line } of waiting) {
+      const first = line.first.bind(line);
+      line.first = () => (looks++, first());
+    }
+    for (const one of waiting.slice(0, 100)) {
+      transport.ended(one, [SENT], 1);
+      all(transport, 1);
+    }
+    assert.ok(looks < 2_000, `${looks} looks for 100 deliveries`);
+  });
+
+  test("time that is over is not waited for again, whatever keeps deliveries from starting", () => {
+    const transport = queue({ processLimit: 4, stalledLimit: 4, pause: 60_000, window: { ...WINDOW, pause: 10 } });
+    const a = add(transport, "a", "a1", "a2");
+    assert.deepEqual(all(transport, 0), ["a1"]);
+    transport.ended(a, [SENT], 5);
+    for (const time of [15, 1_000, 2_000, 30_000]) {
+      assert.deepEqual(all(transport, time), []);
+      assert.ok(transport.nextStart()! > time, `at ${time} it waits for ${transport.nextStart()}`);
+    }
+    assert.deepEqual(all(transport, 60_000), ["a2"]);
+  });
+
   test("a follower keeps the slot whatever other destinations do", () => {
     const transport = queue({ processLimit: 4, stalledLimit: 4 });
     const a = add(transport, "a", "a1", "a2");

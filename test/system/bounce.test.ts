@@ -231,6 +231,57 @@ queue_run_delay = 1s
       },
     ],
   },
+  {
+    name: "SMTPUTF8",
+    main: "",
+    cases: [
+      {
+        what: "a message that asks for it",
+        sender: "q1@orig.example",
+        options: "SMTPUTF8 BODY=8BITMIME",
+        recipients: ["bad@d.example"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "a recipient that is not ASCII",
+        sender: "q2@orig.example",
+        options: "SMTPUTF8 BODY=8BITMIME",
+        recipients: ["bad\xf6@d.example ORCPT=utf-8;bad\\x{F6}@d.example"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
+        what: "headers alone, and a delivery",
+        sender: "q3@orig.example",
+        options: "SMTPUTF8 BODY=8BITMIME RET=HDRS",
+        recipients: ["bad@d.example", "good@d.example NOTIFY=SUCCESS"],
+        content: `Subject: \xc3\xa4\r\n${HEAD}x\r\n`,
+        notices: 2,
+      },
+      {
+        what: "a message that does not ask for it",
+        sender: "q4@orig.example",
+        recipients: ["bad@d.example"],
+        content: CONTENT,
+        notices: 1,
+      },
+    ],
+  },
+  {
+    name: "a limit below the size of the headers",
+    main: "bounce_size_limit = 100\n",
+    cases: [
+      { what: "all headers", sender: "p1@orig.example", recipients: ["bad@d.example"], content: CONTENT, notices: 1 },
+      {
+        what: "a message that is not one",
+        sender: "p2@orig.example",
+        recipients: ["bad@d.example"],
+        content: "Subject: x\r\nno header\r\nX-Y: z\r\n\r\nbody\r\n",
+        notices: 1,
+      },
+    ],
+  },
 ];
 
 function normalised(text: string, port: number): string {
@@ -285,7 +336,7 @@ describe("notices beside Debian's Postfix", { skip: !debianPostfix }, () => {
         writeFileSync(TEMPLATE_FILE, TEMPLATES, "latin1");
         for (let at = 0; at < 2; at++) {
           const seen = new Map<string, number>();
-          const keywords = ["8BITMIME", "SIZE 0"];
+          const keywords = ["8BITMIME", "SIZE 0", ...name === "SMTPUTF8" ? ["SMTPUTF8"] : []];
           sinks.push(await Sink.start({ answer: (line) => answer(line, seen), dot, keywords }));
         }
         const settings = (port: number): string =>
