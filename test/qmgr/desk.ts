@@ -250,7 +250,7 @@ export class Desk {
   }
 
   async log(): Promise<string> {
-    await this.clock.pass(10);
+    await this.clock.pass(30);
     return this.lines.join("\n");
   }
 }

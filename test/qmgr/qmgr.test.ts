@@ -423,7 +423,7 @@ describe("stop()", () => {
     await stop;
     assert.deepEqual(desk.started, []);
     assert.equal(desk.store.get(id), null, "its notice went out before the end");
-    await desk.clock.pass(10);
+    await desk.clock.pass(30);
     assert.equal(desk.clock.timers, 0);
   });
 
