@@ -126,6 +126,10 @@ ${options.master ?? ""}
     const line = [...before, command, ...this.#options.runtimeOptions ?? [], ...words];
     const child = spawn(line[0]!, [...line.slice(1), "start-fg", "-c", `${this.folder}/etc`], {
       stdio: ["ignore", "pipe", "pipe"],
+      // As test/run.ts has it. A program that is built starts as it does where it is installed.
+      env: program === undefined
+        ? { NODE_COMPILE_CACHE: join(ROOT, "node_modules/.cache/node"), ...process.env }
+        : process.env,
     });
     this.#child = child;
     let ended = false;
