@@ -18,21 +18,21 @@ function compileLibrary(): void {
   if (!success) process.exit(1);
 }
 
+/** What smtp-server and nodemailer name for resolving, reverse names and the web: nobody asks them for these here. */
+const WHEN_USED = new Set(["node:dns", "node:http", "node:https"]);
+
 /**
  * Node evaluates every getter of a built-in module that is imported, and behind those of http stands its whole fetch,
- * behind those of util and crypto much else; getBuiltinModule leaves them alone. http itself is only for nodemailer's
- * attachments from the web, which nobody asks for here.
+ * behind those of util and crypto much else; getBuiltinModule leaves them alone.
  */
 const builtInModules: Bun.BunPlugin = {
   name: "built-in modules without their getters",
   setup(build) {
-    build.onResolve({ filter: /^node:(https?|crypto|tls|util)$/ }, ({ path }) => ({ path, namespace: "built-in" }));
+    build.onResolve({ filter: /^node:(dns|https?|crypto|tls|util)$/ }, ({ path }) => ({ path, namespace: "built-in" }));
     build.onLoad({ filter: /./, namespace: "built-in" }, ({ path }) => {
       const module = `process.getBuiltinModule("${path}")`;
-      const contents = path.startsWith("node:http")
-        ? `exports.request = (...words) => ${module}.request(...words);`
-        : `module.exports = ${module};`;
-      return { contents, loader: "js" };
+      const whenUsed = `new Proxy({}, { get: (_, name) => ${module}[name] })`;
+      return { contents: `module.exports = ${WHEN_USED.has(path) ? whenUsed : module};`, loader: "js" };
     });
   },
 };
@@ -56,6 +56,8 @@ async function bundleProgram(): Promise<readonly string[]> {
     metafile: true,
     // Names stay: they stand in stack traces.
     minify: { whitespace: true, syntax: true },
+    // Bun takes what starts so as it is; others read a comment.
+    banner: "// @bun",
     plugins: [builtInModules],
   });
   return Object.keys(metafile!.inputs);
