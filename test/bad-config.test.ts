@@ -79,6 +79,13 @@ const ROWS: readonly (readonly [string, Setup, readonly RegExp[]])[] = [
   ["a table type that is unknown", { main: "transport_maps = nothing:here" }, [
     /^postfix: fatal: transport_maps: unsupported dictionary type: nothing$/,
   ]],
+  [
+    "such a type in a list whose default is read when it is needed",
+    { main: "smtpd_forbidden_commands = nothing:here" },
+    [
+      /^postfix: fatal: smtpd_forbidden_commands: unsupported dictionary type: nothing$/,
+    ],
+  ],
   ["a queue folder that cannot be made", { queue: "/proc/postrider/spool" }, [/^postfix: fatal: .*\/proc\/postrider/]],
 ];
 

@@ -21,6 +21,9 @@ const RUNTIMES = {
 } as const;
 type RuntimeName = keyof typeof RUNTIMES;
 
+/** Where Node keeps what it compiled: a start from .ts takes half the time. For tests alone; Bun knows the name too. */
+const NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? `${process.cwd()}/node_modules/.cache/node`;
+
 /** Process groups under way: they end with this program, and each at its time limit. */
 const running = new Set<number>();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -41,7 +44,7 @@ function run(
     const started = performance.now();
     const child = spawn(command, words, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, DENO_JOBS: "2" },
+      env: { ...process.env, DENO_JOBS: "2", ...command === "node" ? { NODE_COMPILE_CACHE } : {} },
       detached: true,
     });
     running.add(child.pid!);

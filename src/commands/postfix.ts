@@ -7,7 +7,6 @@ import { ask, controlPath, queuePath } from "../control.ts";
 import { type Config, configDirectory, loadConfig } from "../config/config.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
-import { Master, prepareQueueDirectory } from "../master.ts";
 import type { Processes, Runtime } from "../runtime.ts";
 import { getopt, lastValue } from "./getopt.ts";
 
@@ -44,11 +43,15 @@ function isAction(word: string): word is Action {
   return (POSTFIX_ACTIONS as readonly string[]).includes(word);
 }
 
+/** Loaded where it is to run, or to check the queue directory: the other commands ask the running one. */
+const mailSystem = (): Promise<typeof import("../master.ts")> => import("../master.ts");
+
 type Run = (runtime: Runtime, directory: string, tell: (text: string) => void) => Promise<number>;
 
 const ACTIONS: Readonly<Record<Action, Run>> = {
   "start-fg": async (runtime, directory) => {
     becomeServer(runtime.processes as Processes);
+    const { Master } = await mailSystem();
     const master = Master.load(runtime, directory);
     const ended = master.run();
     await master.start();
@@ -81,6 +84,7 @@ const ACTIONS: Readonly<Record<Action, Run>> = {
     return 0;
   },
   check: async (runtime, directory, tell) => {
+    const { prepareQueueDirectory } = await mailSystem();
     const { main, warnings } = loadConfig(runtime, directory);
     for (const warning of warnings) tell(`postfix: warning: ${warning}`);
     await prepareQueueDirectory(runtime, main, (text) => tell(`postfix/postfix-script: warning: ${text}`));

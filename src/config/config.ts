@@ -7,7 +7,7 @@
 import { ConfigError, messageOf, systemCode } from "../errors.ts";
 import { latin1Decode } from "../latin1.ts";
 import type { ParameterName, SuffixValue, TransportSuffix, Value } from "../params.ts";
-import { isParameter, PARAMETER_NAMES, rowOf } from "../params.ts";
+import { isParameter, PARAMETER_NAMES, rowOf, TRANSPORT_SUFFIXES } from "../params.ts";
 import { parseValue } from "../params/kinds.ts";
 import type { Row } from "../params/kinds.ts";
 import type { Runtime } from "../runtime.ts";
@@ -274,9 +274,7 @@ class Builder {
 
 function* transportSettings(sources: Sources): Generator<{ service: Service; suffix: TransportSuffix }> {
   for (const service of sources.master.services) {
-    for (const name of PARAMETER_NAMES) {
-      if (rowOf(name)!.template !== true) continue;
-      const suffix = name.slice("transport_".length) as TransportSuffix;
+    for (const suffix of TRANSPORT_SUFFIXES) {
       if (sources.main.entries.has(`${service.name}_${suffix}`)) yield { service, suffix };
     }
   }

@@ -14,6 +14,7 @@ import type { Log, Logger } from "../log.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { matchAddress, type MatchList, matchString, parseMatchList } from "../match-list.ts";
 import type { Verifier } from "../probe.ts";
+import { rowOf } from "../params.ts";
 import type { Committed } from "../queue/store.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
@@ -37,6 +38,8 @@ import { Transcribed } from "./transcribed.ts";
 import { SESSION_TROUBLES } from "./trouble.ts";
 import { UpstreamHeader } from "./upstream.ts";
 import { XCLIENT_LINE, XFORWARD_LINE } from "./xclient.ts";
+
+const FORBIDDEN = "smtpd_forbidden_commands";
 
 export interface SmtpdServices {
   readonly runtime: Runtime;
@@ -87,7 +90,7 @@ export class Smtpd implements SessionHost {
   readonly #peers: PeerNames;
   readonly #keywords: readonly string[];
   readonly #clients: Clients;
-  readonly #forbidden: MatchList;
+  #forbidden: MatchList | null = null;
   readonly #ownClients: (address: string) => boolean;
   readonly #slots: number[] = [];
   #slotsMade: number;
@@ -126,8 +129,8 @@ export class Smtpd implements SessionHost {
     this.syntax = syntaxRules(config);
     this.#keywords = ehloKeywords(config);
     this.noop = upperSet(config.smtpd_noop_commands);
-    const place = "smtpd_forbidden_commands";
-    this.#forbidden = parseMatchList(config[place], { runtime, parents: false, addresses: false, place });
+    // The default has no fault, and its pattern needs no engine until a client says what is no command.
+    if (config.raw(FORBIDDEN) !== rowOf(FORBIDDEN)?.default) this.#forbiddenCommands();
     const speaks = (family: string): boolean => config.inet_protocols.some((name) => name === "all" || name === family);
     this.#families = { ipv4: speaks("ipv4"), ipv6: speaks("ipv6") };
     this.ipv6 = this.#families.ipv6;
@@ -139,6 +142,13 @@ export class Smtpd implements SessionHost {
     }, this.clock);
     this.#filter = filterSettings(config, runtime, this.logger);
     this.#watchDisk();
+  }
+
+  #forbiddenCommands(): MatchList {
+    const { config } = this;
+    const { runtime } = this.#services;
+    const options = { runtime, parents: false, addresses: false, place: FORBIDDEN };
+    return this.#forbidden ??= parseMatchList(config[FORBIDDEN], options);
   }
 
   get sessions(): number {
@@ -221,7 +231,7 @@ export class Smtpd implements SessionHost {
   }
 
   forbids(command: string): boolean | Promise<boolean> {
-    return after(matchString(this.#forbidden, command), ({ kind }) => kind === "found");
+    return after(matchString(this.#forbiddenCommands(), command), ({ kind }) => kind === "found");
   }
 
   rewrite(address: string): string {

@@ -8,7 +8,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { copyFileSync, linkSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
-import { statSync, symlinkSync, unlinkSync, utimesSync } from "node:fs";
+import { statSync, unlinkSync, utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { currentRuntime } from "../../runtimes/select.ts";
@@ -186,10 +186,9 @@ async function startsOf(options: RunningOptions): Promise<Start> {
 function compiled(): string {
   const folder = mkdtempSync(`${tmpdir()}/deep-queue-dist-`);
   const root = new URL("../..", import.meta.url).pathname;
-  const { status } = spawnSync("node_modules/.bin/tsc", ["-p", "tsconfig.json", "--outDir", folder], { cwd: root });
-  if (status !== 0) throw new Error("tsc failed");
+  const { status } = spawnSync("node_modules/.bin/bun", ["bin/build.ts", folder], { cwd: root });
+  if (status !== 0) throw new Error("the build failed");
   copyFileSync(`${root}/package.json`, `${folder}/package.json`);
-  symlinkSync(`${root}/node_modules`, `${folder}/node_modules`);
   return folder;
 }
 

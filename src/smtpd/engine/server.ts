@@ -8,6 +8,13 @@ import type { Clock, Socket } from "../../runtime.ts";
 import type { Dialogue, EngineOptions } from "../dialogue.ts";
 import { Connection } from "./connection.ts";
 
+/** Without TLS: smtp-server would make a context of its own certificate, whose key everybody has. */
+class PlainServer extends SMTPServer {
+  override updateSecureContext(): void {
+    this.secureContext = new Map();
+  }
+}
+
 export class Engine {
   readonly #server: SMTPServer;
   readonly #options: EngineOptions;
@@ -17,7 +24,7 @@ export class Engine {
   constructor(options: EngineOptions, clock: Clock) {
     this.#options = options;
     this.#clock = clock;
-    this.#server = new SMTPServer({
+    this.#server = new PlainServer({
       logger: false,
       authOptional: true,
       hideSTARTTLS: true,
