@@ -86,21 +86,28 @@ export class Master {
     return this.#mta?.addresses ?? [];
   }
 
-  async start(): Promise<void> {
+  /** A stop or reload that is asked for meanwhile comes afterwards. */
+  start(): Promise<void> {
+    const processes = this.#runtime.processes as Processes;
+    processes.onSignal("SIGTERM", () => void this.stop());
+    processes.onSignal("SIGINT", () => void this.stop());
+    processes.onSignal("SIGHUP", () => void this.reload());
+    const started = this.#start(processes);
+    this.#changing = started.catch(() => {});
+    return started;
+  }
+
+  async #start(processes: Processes): Promise<void> {
     const logger = this.#log.service("master");
     for (const warning of this.#loaded.warnings) logger.warn(warning);
     const { notImplemented, main } = this.#loaded;
     if (notImplemented.length > 0) logger.warn(`recognised, not implemented: ${notImplemented.join(", ")}`);
-    if (this.#runtime.processes?.uid() === 0) logger.warn("running as root: privileges are not dropped yet");
+    if (processes.uid() === 0) logger.warn("running as root: privileges are not dropped yet");
     const script = this.#log.service("postfix-script");
     await prepareQueueDirectory(this.#runtime, main, (text) => script.warn(text));
     await this.#openWorker();
     this.#control = await serveControl(this.#runtime, main.queue_directory, (request) => this.#answer(request));
-    const processes = this.#runtime.processes as Processes;
     await this.#writePid(processes.pid);
-    processes.onSignal("SIGTERM", () => void this.stop());
-    processes.onSignal("SIGINT", () => void this.stop());
-    processes.onSignal("SIGHUP", () => void this.reload());
     logger.info(`daemon started -- version ${main.mail_version}, configuration ${this.#directory}`);
     this.#log.flush();
   }

@@ -84,6 +84,20 @@ describe("while the queue is being opened", () => {
     await until(() => /postfix\/qmgr.*from=<double-bounce@/.test(log()), 5_000, log);
     await master.stop();
   });
+  it("a stop that is asked for comes when the queue is open", async () => {
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => open = resolve);
+    const { port, master } = await site(() => gate);
+    const started = master.start();
+    const client = await greeted(port);
+    const ended = master.run();
+    const stopped = master.stop();
+    assert.equal(await client.ask("NOOP"), "250 2.0.0 Ok");
+    open();
+    await Promise.all([started, stopped, ended]);
+    assert.match(await client.reply(), /^421 4\.3\.2 /);
+    await assert.rejects(SmtpClient.connect(port));
+  });
   it("a queue that cannot be read ends the start, and leaves nothing open", async () => {
     let fails = true;
     const { port, master } = await site(() => {

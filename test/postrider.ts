@@ -63,7 +63,7 @@ export interface RunningOptions {
   readonly runtime?: string;
 }
 
-/** Sources start in half the time where Node keeps what it compiled (test/run.ts); what is built starts as installed. */
+/** Sources start in half the time where Node keeps what it compiled (test/run.ts); built ones start as installed. */
 function environment(runtime: string | undefined, program: string | undefined): NodeJS.ProcessEnv {
   const { NODE_COMPILE_CACHE = join(ROOT, "node_modules/.cache/node"), ...others } = process.env;
   const here = "bun" in process.versions ? "bun" : "deno" in process.versions ? "deno" : "node";
