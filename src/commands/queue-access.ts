@@ -130,7 +130,9 @@ function becomeOwner(runtime: Runtime, config: Config): void {
 async function openStore(runtime: Runtime, config: Config): Promise<QueueStore> {
   const unused = spoolFolder(config) !== null && ownerOfShard(runtime, config) === null;
   const url = unused ? "memory:" : config.queue_storage;
-  return await openQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids });
+  // Compaction is for who stays.
+  const tuning = { compactBytes: Number.MAX_SAFE_INTEGER };
+  return await openQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids, tuning });
 }
 
 function ownerOfShard(runtime: Runtime, config: Config): number | null {
