@@ -1,10 +1,10 @@
 /**
  * Postfix's log lines: `Mmm dd hh:mm:ss host postfix/SERVICE[slot]: text` (BEHAVIOUR: log prefix), or one JSON object a
- * line with log_format = json. Lines are gathered and handed to the writer once per turn of the event loop.
+ * line with log_format = json. Lines are gathered for some milliseconds, and handed to the writer together.
  * Never throws: a log that cannot be written must not stop mail.
  */
 
-import type { Clock, Timer } from "./runtime.ts";
+import type { Clock, Millis, Timer } from "./runtime.ts";
 import { latin1Encode, latin1EncodeInto, latin1Of, unicodeOf } from "./latin1.ts";
 
 export type Severity = "info" | "warning" | "error" | "fatal" | "panic";
@@ -29,6 +29,11 @@ export interface LogOptions {
   readonly pid: number;
 }
 
+/** How long lines are gathered. */
+const QUIET_DELAY: Millis = 5;
+const BUSY_DELAY: Millis = 20;
+/** More than a few lines. */
+const BUSY_BYTES = 2048;
 const GATHERED_LIMIT = 64 * 1024;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -80,6 +85,8 @@ export class Log {
   #second = -1;
   #stamp = "";
   #flusher: Timer | null = null;
+  /** There was much to write the last time. */
+  #busy = false;
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -100,6 +107,7 @@ export class Log {
     this.#waiting = false;
     this.#flusher?.cancel();
     this.#flusher = null;
+    this.#busy = this.#used >= BUSY_BYTES;
     if (this.#used === 0) return;
     const lines = this.#gathered.slice(0, this.#used);
     this.#used = 0;
@@ -120,7 +128,7 @@ export class Log {
     if (severity === "fatal" || severity === "panic") return this.flush();
     if (this.#waiting) return;
     this.#waiting = true;
-    this.#flusher = clock.after(20, () => this.flush());
+    this.#flusher = clock.after(this.#busy ? BUSY_DELAY : QUIET_DELAY, () => this.flush());
   }
 
   /** Each line goes into the buffer at once: one long text of many parts costs more to put together. */

@@ -4,13 +4,17 @@ import { latin1Decode } from "../src/latin1.ts";
 import { Log } from "../src/log.ts";
 import type { Clock } from "../src/runtime.ts";
 
-function made(format: "postfix" | "json" = "postfix"): { log: Log; written: string[]; turn: () => void } {
+function made(
+  format: "postfix" | "json" = "postfix",
+): { log: Log; written: string[]; delays: number[]; turn: () => void } {
   const written: string[] = [];
+  const delays: number[] = [];
   let waiting: (() => void)[] = [];
   const clock = {
     now: () => Date.UTC(2026, 10, 2, 3, 4, 5),
     zoneMinutes: () => 60,
-    after: (_delay: number, action: () => void) => {
+    after: (delay: number, action: () => void) => {
+      delays.push(delay);
       waiting.push(action);
       return { cancel: () => waiting = waiting.filter((one) => one !== action) };
     },
@@ -20,7 +24,7 @@ function made(format: "postfix" | "json" = "postfix"): { log: Log; written: stri
   const turn = (): void => {
     for (const action of waiting.splice(0)) action();
   };
-  return { log, written, turn };
+  return { log, written, delays, turn };
 }
 
 test("Postfix's lines, gathered", () => {
@@ -50,6 +54,16 @@ test("control characters cannot forge a line; 8-bit text stays", () => {
   log.flush();
   assert.match(written.join(""), /: a\?\?b\?\?\[2J\?\u00e9\n$/);
   assert.equal(written.join("").split("\n").length, 2);
+});
+
+test("lines are gathered for longer while there are many", () => {
+  const { log, delays, turn } = made();
+  const smtpd = log.service("smtpd");
+  for (const lines of [1, 100, 100, 1, 1]) {
+    for (let line = 0; line < lines; line++) smtpd.info(`line ${line}`);
+    turn();
+  }
+  assert.deepEqual(delays, [5, 5, 20, 20, 5]);
 });
 
 test("what is fatal is written at once", () => {
