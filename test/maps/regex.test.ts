@@ -3,12 +3,14 @@
  * Seen to fail when broken on purpose: choices of the backtracker turned round; byte classes of some sets left out; a
  * start state that outlives the forgetting of states; states without a bound; texts that end inside others forgotten;
  * the step limit a hundred times higher; one byte more than a pattern needs; the bytes of one of its alternatives; what
- * may be repeated no times; look-ahead at the first line only.
+ * may be repeated no times; look-ahead at the first line only; states taken for failed at their first visit; counts of
+ * rounds left out of states; no states kept; states taken for failed when a cut drops them.
  */
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { OPTION, PatternEngine } from "../../src/maps/pattern-engine.ts";
+import { SEED } from "../seed.ts";
 import { type Chance, chanceOf } from "../system/pattern-tables.ts";
 
 interface Made {
@@ -66,6 +68,9 @@ const keysTo = (length: number): string[] =>
   length === 0 ? [""] : ["", ...keysTo(length - 1).flatMap((key) => ["a", "b"].map((letter) => letter + key))];
 
 const KEYS = [...new Set(keysTo(6))];
+
+/** What repeats a run. */
+const SEEDED = `POSTRIDER_TEST_SEED=${SEED}`;
 
 function engineOf(patterns: readonly string[], options: number): PatternEngine {
   const engine = new PatternEngine();
@@ -143,24 +148,57 @@ function randomPattern(chance: Chance, depth: number): string {
   return Array.from({ length: chance(4) === 0 ? 2 : 1 }, branch).join("|");
 }
 
-it("agrees on random patterns with look-around, classes, lazy and counted repetition", () => {
-  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
-  const chance = chanceOf(seed);
-  for (let round = 0; round < 60; round++) {
+/** Compares rounds of tables with JavaScript, each pattern behind `before` and each key behind `start`. */
+function agrees(rounds: number, before: string, start: string): void {
+  const chance = chanceOf(SEED);
+  for (let round = 0; round < rounds; round++) {
     const texts = Array.from({ length: 12 }, () => randomPattern(chance, 2));
-    const engine = engineOf(texts.map((text) => `(?:${text})\\z`), OPTION.dotAll);
+    const engine = engineOf(texts.map((text) => `${before}(?:${text})\\z`), OPTION.dotAll);
     const known = texts.map((text) => new RegExp(`(?:${text})(?![^])`, "s"));
     for (let turn = 0; turn < 60; turn++) {
-      const key = Array.from({ length: chance(9) }, () => "aabc1 _"[chance(7)]!).join("");
+      const key = start + Array.from({ length: chance(9) }, () => "aabc1 _"[chance(7)]!).join("");
       const expected = known.findIndex((pattern) => pattern.test(key));
-      assert.equal(engine.find(key), expected, `seed ${seed}: ${texts[expected] ?? texts.join("  ")} on "${key}"`);
+      assert.equal(engine.find(key), expected, `${SEEDED} ${texts[expected] ?? texts.join("  ")} on "${key}"`);
     }
+  }
+}
+
+it("agrees on random patterns with look-around, classes, lazy and counted repetition", () => {
+  agrees(60, "", "");
+});
+
+/** Holds everywhere, after more steps than a search takes before it keeps its failed states. */
+const LONG = "(?!(?:.*?.*?.*?.*?.*?.*?.*?.*?(?<=~))+)";
+
+it("agrees on random patterns when a search keeps its failed states", () => {
+  agrees(15, LONG, "b1 c__a ");
+});
+
+/** Choices within choices: without keeping what has failed, these take more steps than a search may. */
+const MULTIPLIED = [
+  { pattern: "(?:(?:\\b|.*?(?:[^a]*?[^a]*?.*?|[ab]?c{2})(?<!b|c))+)\\z", key: "  a111c", groups: "" },
+  { pattern: "(?:\\b|.*?.*?.*?.*?(?<!c))+\\z", key: "  a111c", groups: "" },
+  { pattern: "(?:\\b|.*?.*?.*?.*?(?<!c))+\\z", key: `${"1".repeat(200)}c`, groups: "" },
+  { pattern: "(?:(\\w)\\b|.*?.*?.*?.*?(?<!c))+?\\z", key: "  a1111c", groups: "7-8" },
+  { pattern: "(?:(a)|.*?.*?.*?.*?(?<!c))+(?=c)(\\B)?(c)\\z", key: "  a1111c", groups: "2-3 - 7-8" },
+  { pattern: "(?=(?:.*?.*?.*?.*?.*?(?<!c)|(a))+z)|(?>(?:.*?.*?(?<!c))+)(c)\\z", key: "  a1111c", groups: "- 7-8" },
+  { pattern: "(?:.*?.*?.*?.*?(?<!c)){2,3}\\z", key: "  a1111c", groups: null },
+  // An atomic group whose choices were cut off has not failed.
+  { pattern: `${LONG}(?<!b)(?>.*?(?:b|_(?<!x)))d\\z`, key: "a1   aa aabbd", groups: null },
+];
+
+it("matches where choices within choices would multiply", () => {
+  for (const { pattern, key, groups } of MULTIPLIED) {
+    const engine = engineOf([pattern, "^"], OPTION.dotAll | OPTION.captures);
+    assert.equal(engine.find(key), groups === null ? 1 : 0, pattern);
+    assert.deepEqual(engine.limits(), [], pattern);
+    if (groups === null) continue;
+    assert.equal(filled(pairs(engine, 0, groups === "" ? 0 : groups.split(" ").length), 1), groups, pattern);
   }
 });
 
 it("leaves out keys that lack what a pattern needs, and no others", () => {
-  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
-  const chance = chanceOf(seed);
+  const chance = chanceOf(SEED);
   const of = (list: readonly string[]): string => list[chance(list.length)]!;
   const atoms = [
     "<",
@@ -189,7 +227,7 @@ it("leaves out keys that lack what a pattern needs, and no others", () => {
     for (let turn = 0; turn < 60; turn++) {
       const key = `${Array.from({ length: chance(14) }, () => "aab<@#1\n"[chance(8)]!).join("")}b`;
       const expected = known.findIndex((pattern) => pattern.test(key));
-      const said = `seed ${seed}: ${JSON.stringify(texts)} on ${JSON.stringify(key)}`;
+      const said = `${SEEDED} ${JSON.stringify(texts)} on ${JSON.stringify(key)}`;
       assert.equal(engine.find(key), expected, said);
     }
   }
@@ -268,8 +306,10 @@ it("finds texts that overlap each other", () => {
 });
 
 it("never traps on random bytes as patterns and keys", () => {
-  const seed = Math.trunc(performance.timeOrigin) % 1_000_000;
-  const chance = chanceOf(seed);
+  assert.doesNotThrow(() => tryRandomBytes(chanceOf(SEED)), SEEDED);
+});
+
+function tryRandomBytes(chance: Chance): void {
   const bytes = "()[]{}|*+?.^$\\-:=!<>abcdwsnAZ019,PRQEgk'&#x \xff";
   const random = (length: number): string =>
     Array.from({ length: chance(length) }, () => bytes[chance(bytes.length)]!).join("");
@@ -286,4 +326,4 @@ it("never traps on random bytes as patterns and keys", () => {
       if (rule >= 0) engine.captures(rule);
     }
   }
-});
+}

@@ -1,12 +1,14 @@
 /**
  * A backtracking matcher for what no automaton can do: look-around, back-references, atomic groups, conditions,
  * recursion; and for the submatches of the one pcre rule that won.
+ * A search that takes long keeps which states have failed (memo.ts), so that choices within choices do not multiply.
  * Guarantee: a search ends after STEPS instructions at most, or when its stack holds DEPTH entries: outcome Limit.
  */
 
 import { Assert, Greed, Verb } from "./ast";
 import { isWord } from "./bytes";
 import { found, runFrom, stoppedAt } from "./machine";
+import { beginMemo, endMemo, hasFailed, noteFailed, stateAt } from "./memo";
 import { Ints, ints } from "./memory";
 import * as sets from "./sets";
 
@@ -73,6 +75,9 @@ export const FIELDS: i32 = 5;
 export const program: Ints = ints(12);
 
 const STEPS: i32 = 1_000_000;
+/** Steps, and steps a byte of the key, after which failed states are kept. */
+const MEMO_STEPS: i32 = 1 << 14;
+const MEMO_STEPS_A_BYTE: i32 = 8;
 const DEPTH: i32 = 1 << 22;
 
 /** Registers: [0] frame, [1] frames used; then two a group for captures; one a group for its start; then the loops'. */
@@ -95,12 +100,17 @@ const enum Entry {
   Prune,
   /** place */
   Skip,
+  /** state: has failed when all above it has */
+  State,
 }
 
 const stack: Ints = ints(12);
 const frames: Ints = ints(8);
 
 let steps: i32 = 0;
+/** Steps beyond which each instruction asks slowStep(). */
+let patience: i32 = 0;
+let keepsStates: bool = false;
 
 @inline
 function pushEntry(kind: Entry, x: i32, y: i32, z: i32): void {
@@ -216,11 +226,22 @@ function leave(): i32 {
 let skipTo: i32 = -1;
 let committed: bool = false;
 
-/** Searches the key for the program at `start`; captures are left in the registers. */
+/** Searches the key for the program from `start` to `end`; captures are left in the registers. */
 export function search(
-  start: i32, registerCount: i32, groupCount: i32, anchored: bool, first: i32, key: i32, length: i32,
+  start: i32, end: i32, registerCount: i32, groupCount: i32, anchored: bool, first: i32, key: i32, length: i32,
 ): Outcome {
   steps = 0;
+  patience = min(STEPS, MEMO_STEPS + MEMO_STEPS_A_BYTE * min(length, STEPS));
+  keepsStates = false;
+  programEnd = end;
+  const outcome = searchAll(start, registerCount, groupCount, anchored, first, key, length);
+  if (keepsStates) endMemo();
+  return outcome;
+}
+
+function searchAll(
+  start: i32, registerCount: i32, groupCount: i32, anchored: bool, first: i32, key: i32, length: i32,
+): Outcome {
   groups = groupCount;
   registers.clear();
   registers.resize(registerCount, -1);
@@ -244,18 +265,48 @@ export function search(
   return Outcome.None;
 }
 
+let programEnd: i32 = 0;
+
+const enum Slow {
+  GoOn,
+  /** This state has failed before. */
+  Fail,
+  Limit,
+}
+
+/** Before an instruction of a search that has taken long. */
+function slowStep(start: i32, length: i32, pc: i32, place: i32): Slow {
+  if (steps > STEPS || stack.length > DEPTH) return Slow.Limit;
+  if (!keepsStates) {
+    keepsStates = beginMemo(start, programEnd, length);
+    patience = keepsStates ? -1 : STEPS;
+    if (!keepsStates) return Slow.GoOn;
+  }
+  const state = stateAt(pc, place);
+  if (state < 0) return Slow.GoOn;
+  if (hasFailed(state)) return Slow.Fail;
+  pushEntry(Entry.State, state, 0, 0);
+  return Slow.GoOn;
+}
+
 function attempt(start: i32, key: i32, length: i32, from: i32): Outcome {
   let pc = start;
   let place = from;
   while (true) {
-    if (++steps > STEPS || stack.length > DEPTH) {
-      unwind(0);
-      return Outcome.Limit;
+    let failed = false;
+    if (++steps > patience || stack.length > DEPTH) {
+      const slow = slowStep(start, length, pc, place);
+      if (slow === Slow.Limit) {
+        unwind(0);
+        return Outcome.Limit;
+      }
+      failed = slow === Slow.Fail;
     }
     const at = program.at + pc * 20;
     const x = load<i32>(at + 4);
-    let failed = false;
-    switch (load<i32>(at)) {
+    // The number of no instruction: nothing but to go back.
+    switch (failed ? -1 : load<i32>(at)) {
+      case -1: break;
       case B.Set:
         if (place < length && sets.has(x, load<u8>(key + place))) {
           place++;
@@ -425,6 +476,11 @@ function attempt(start: i32, key: i32, length: i32, from: i32): Outcome {
       if (kind === Entry.Undo) {
         registers.set(one, other);
         stack.length -= 4;
+        continue;
+      }
+      if (kind === Entry.State) {
+        stack.length -= 4;
+        noteFailed(one);
         continue;
       }
       if (kind === Entry.Choice) {

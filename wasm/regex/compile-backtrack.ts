@@ -14,6 +14,7 @@ const LIMIT: i32 = 20000;
 
 /** What a program needs beside its address. */
 export let registerCount: i32 = 0;
+export let programEnd: i32 = 0;
 
 let origin: i32 = 0;
 let failed: bool = false;
@@ -63,6 +64,7 @@ export function compileBacktrack(root: i32, groups: i32): i32 {
     const at = calls.get(index);
     patch(at, 2, opens.get(program.get(at * FIELDS + 1)));
   }
+  programEnd = here();
   if (!failed) return origin;
   program.length = origin * FIELDS;
   return -1;

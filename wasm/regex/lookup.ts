@@ -33,8 +33,9 @@ export const enum P {
   Rule,
   Groups,
   Options,
-  /** Program of the backtracker: address or -1, registers, set of first bytes or -1. */
+  /** Program of the backtracker: address or -1, the address behind it, registers, set of first bytes or -1. */
   Program,
+  ProgramEnd,
   Registers,
   First,
   Anchored,
@@ -250,8 +251,8 @@ function looksHoldFrom(at: i32, place: i32): bool {
 
 function backtrack(pattern: i32): Outcome {
   return search(
-    field(pattern, P.Program), field(pattern, P.Registers), field(pattern, P.Groups), field(pattern, P.Anchored) > 0,
-    field(pattern, P.First), keyAt, keyLength,
+    field(pattern, P.Program), field(pattern, P.ProgramEnd), field(pattern, P.Registers), field(pattern, P.Groups),
+    field(pattern, P.Anchored) > 0, field(pattern, P.First), keyAt, keyLength,
   );
 }
 

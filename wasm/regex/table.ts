@@ -6,7 +6,7 @@
 import * as ast from "./ast";
 import { Assert, Kind, Look } from "./ast";
 import { results, scanHeaderBlock, scanLineBlock } from "../header-scan";
-import { compileBacktrack, firstSet, isAnchored, registerCount } from "./compile-backtrack";
+import { compileBacktrack, firstSet, isAnchored, programEnd, registerCount } from "./compile-backtrack";
 import { clearFault, fault, Fault, faultCode, faultOffset } from "./fault";
 import { addByte, beginText, endText } from "./gate";
 import { areStrong, findTexts, isText, textByte, textLength, wholeText } from "./literals";
@@ -90,6 +90,7 @@ export function commit(): i32 {
     const program = compileBacktrack(root, groupCount);
     if (program < 0) return dropped(at);
     patterns.set(at + P.Program, program);
+    patterns.set(at + P.ProgramEnd, programEnd);
     patterns.set(at + P.Registers, registerCount);
     patterns.set(at + P.First, firstSet(root));
   }
