@@ -1,7 +1,7 @@
 /**
  * The Runtime of Bun: node's, but outgoing connections are Bun's own sockets (less work for each call than node:net)
  * and flock(2) comes from libc. A server runs with an allocator that keeps its memory: under load that saves a
- * fifth to a third of the CPU time.
+ * fifth to a quarter of the CPU time.
  *
  * A connection: connecting --open--> open --other side closed, or error--> closed. What is written waits in `#waiting`,
  * by reference, for the end of the event loop's turn (node-network.ts says why), and what the socket does not take then

@@ -199,9 +199,9 @@ export interface User {
   readonly fullName: string;
 }
 
-/** This process and other processes. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** This process and other processes. */
 export interface Processes {
   readonly pid: number;
   /** The name the program was called by (argv[0]) and its arguments. */

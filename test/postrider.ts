@@ -63,9 +63,13 @@ export interface RunningOptions {
   readonly runtime?: string;
 }
 
-/** Sources start in half the time where Node keeps what it compiled (test/run.ts); built ones start as installed. */
+/** Where Node keeps what it compiled: a start from .ts takes half the time. For tests alone; Bun knows the name too. */
+export const NODE_COMPILE_CACHE: string = process.env.NODE_COMPILE_CACHE ?? join(ROOT, "node_modules/.cache/node");
+
+/** What is built starts as installed. */
 function environment(runtime: string | undefined, program: string | undefined): NodeJS.ProcessEnv {
-  const { NODE_COMPILE_CACHE = join(ROOT, "node_modules/.cache/node"), ...others } = process.env;
+  const others = { ...process.env };
+  delete others.NODE_COMPILE_CACHE;
   const here = "bun" in process.versions ? "bun" : "deno" in process.versions ? "deno" : "node";
   return (runtime ?? here) === "node" && program === undefined ? { ...others, NODE_COMPILE_CACHE } : others;
 }

@@ -7,6 +7,7 @@
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import process from "node:process";
+import { NODE_COMPILE_CACHE } from "./postrider.ts";
 
 interface Outcome {
   readonly passed: number;
@@ -20,9 +21,6 @@ const RUNTIMES = {
   deno: { command: "deno", arguments: ["test", "-A", "--no-check", "--quiet"] },
 } as const;
 type RuntimeName = keyof typeof RUNTIMES;
-
-/** Where Node keeps what it compiled: a start from .ts takes half the time. For tests alone; Bun knows the name too. */
-const NODE_COMPILE_CACHE = process.env.NODE_COMPILE_CACHE ?? `${process.cwd()}/node_modules/.cache/node`;
 
 /** Process groups under way: they end with this program, and each at its time limit. */
 const running = new Set<number>();

@@ -10,17 +10,18 @@
  */
 
 import { messageOf, systemCode } from "../../errors.ts";
-import { latin1Encode } from "../../latin1.ts";
+import { latin1EncodeInto } from "../../latin1.ts";
 import type { OpenFile } from "../../runtime.ts";
+import { startsWith } from "../key-rows.ts";
 import { AheadReader } from "./ahead-reader.ts";
 import type { SpoolContext } from "./context.ts";
 import { type Crc32, Segment } from "./segment.ts";
 import { ROW_NUMBERS, type RowImage, type Slots } from "./slots.ts";
 
 const NAME = "checkpoint";
-const MAGIC = latin1Encode("PRINDEX\n");
+const MAGIC = "PRINDEX\n";
 /** What it began with when its items were records like those of the log. */
-const FORMER_MAGIC = latin1Encode("PRSPOOL\n");
+const FORMER_MAGIC = "PRSPOOL\n";
 const VERSION = 1;
 const HEAD = 40;
 const SECTION_HEAD = 16;
@@ -44,14 +45,10 @@ function pause(context: SpoolContext): Promise<void> {
   return new Promise((resolve) => context.clock.soon(resolve));
 }
 
-function startsWith(bytes: Uint8Array, magic: Uint8Array): boolean {
-  return magic.every((byte, at) => bytes[at] === byte);
-}
-
 function headOf(crc32: Crc32, { segment, offset, epoch }: Position, rows: number): Uint8Array {
   const head = new Uint8Array(HEAD);
   const view = new DataView(head.buffer);
-  head.set(MAGIC);
+  latin1EncodeInto(MAGIC, head, 0);
   view.setUint32(8, VERSION, true);
   view.setUint32(12, epoch, true);
   view.setFloat64(16, segment, true);
@@ -186,8 +183,9 @@ class Loader {
     const view = this.#view;
     const head = this.#head;
     const whole = await this.#reader.take(head);
-    if (startsWith(head, FORMER_MAGIC)) return "other";
-    const sound = whole && startsWith(head, MAGIC) &&
+    const part = { bytes: head, start: 0, end: HEAD };
+    if (startsWith(part, FORMER_MAGIC)) return "other";
+    const sound = whole && startsWith(part, MAGIC) &&
       view.getUint32(36, true) === this.#context.crc32(head.subarray(0, 36));
     if (!sound) return null;
     if (view.getUint32(8, true) !== VERSION) return "other";

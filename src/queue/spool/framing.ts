@@ -95,10 +95,10 @@ export class Framer {
     const head = this.#used;
     this.#used += FRAGMENT_HEAD;
     this.#writeTable(operations, table);
-    if (copied) this.#copyBulk();
-    if (FRAGMENT_HEAD + total <= BLOCK - start % BLOCK) this.#whole(head, total);
-    else if (copied) this.#split(head, total);
-    else this.#fragments(head, total);
+    if (copied) {
+      this.#copyBulk();
+      this.#frame(head, total);
+    } else this.#fragments(head, total);
     return start;
   }
 
@@ -145,27 +145,12 @@ export class Framer {
     this.#used = at;
   }
 
-  /** The record in one fragment: its head and table stand in the buffer, the bulk follows. */
-  #whole(head: number, length: number): void {
-    let crc = this.#crc32(this.#buffer.subarray(head + FRAGMENT_HEAD, this.#used), this.#seeds[WHOLE]);
-    const bulk = this.#bulk;
-    if (bulk.length > 0) {
-      this.#endRun();
-      for (const piece of bulk) {
-        crc = this.#crc32(piece, crc);
-        this.#pieces.push(piece);
-      }
-    }
-    writeHead(this.#buffer, head, crc, length, WHOLE);
-    this.#position += FRAGMENT_HEAD + length;
-  }
-
-  /** The record, which stands in the buffer, in fragments: what is behind a block's end makes room for their heads. */
-  #split(head: number, total: number): void {
+  /** The record stands in the buffer; where it goes on in another block, the rest makes room for a fragment's head. */
+  #frame(head: number, total: number): void {
     const buffer = this.#buffer;
     for (let left = total; left > 0;) {
       const take = Math.min(left, BLOCK - this.#position % BLOCK - FRAGMENT_HEAD);
-      const type = left === total ? FIRST : take === left ? LAST : MIDDLE;
+      const type = take < left ? (left === total ? FIRST : MIDDLE) : (left === total ? WHOLE : LAST);
       const start = head + FRAGMENT_HEAD;
       const end = start + take;
       const crc = this.#crc32(buffer.subarray(start, end), this.#seeds[type]);
@@ -180,7 +165,7 @@ export class Framer {
     }
   }
 
-  /** The record in fragments, its bulk by reference. */
+  /** The record is longer than a block: in fragments, its bulk by reference. */
   #fragments(head: number, total: number): void {
     const table = this.#buffer.subarray(head + FRAGMENT_HEAD, this.#used);
     const parts = [table, ...this.#bulk];
