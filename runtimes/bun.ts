@@ -155,8 +155,12 @@ export function bunRuntime(): Runtime {
   const runtime = buildRuntime("bun", { gather: true, flock: openFlock() }, {
     before: argumentsBefore(process.execArgv),
     setGroups: (group) => process.setgroups!([group]),
-    // Otherwise the allocator gives memory back as soon as it is free, and the system clears each page anew.
-    serverEnvironment: { MIMALLOC_PURGE_DELAY: "-1" },
+    environmentOf: {
+      // Otherwise the allocator gives memory back as soon as it is free, and the system clears each page anew.
+      server: { MIMALLOC_PURGE_DELAY: "-1" },
+      // The collector takes its pace from the memory of the machine.
+      tool: { BUN_JSC_forceRAMSize: "100000000" },
+    },
   });
   return { ...runtime, network: { ...runtime.network!, connect } };
 }

@@ -1,15 +1,17 @@
 /**
- * The Runtime of Deno: node's, but setgroups(2) and flock(2) come from libc, and pieces are joined before a write
- * (Deno's writev copies them twice). Without the right to load libc (--allow-ffi) there is no flock and becomeUser
- * throws.
+ * The Runtime of Deno: node's, but setgroups(2), flock(2) and execve(2) come from libc, and pieces are joined before a
+ * write (Deno's writev copies them twice). Without the right to load libc (--allow-ffi) there is no flock, becomeUser
+ * throws, and a process never goes on as another program.
  */
 
-import type { Runtime } from "../src/runtime.ts";
+import type { Environment, Runtime } from "../src/runtime.ts";
 import { watchedNetwork } from "./deno-listen.ts";
-import { argumentsBefore, buildRuntime } from "./node.ts";
+import { latin1Encode } from "../src/latin1.ts";
+import { argumentsBefore, buildRuntime, SMALL_HEAP } from "./node.ts";
 
 const SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
   setgroups: { parameters: ["usize", "buffer"], result: "i32" },
 } as const;
 
@@ -40,12 +42,32 @@ function setGroups(group: number): void {
   }
 }
 
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  return latin1Encode(`${text}\0`) as Uint8Array<ArrayBuffer>;
+}
+
+/** char *[]: the strings must stay reachable as long as the pointers are used. */
+function pointersTo(strings: readonly Uint8Array<ArrayBuffer>[]): BigUint64Array<ArrayBuffer> {
+  return BigUint64Array.from([...strings.map((one) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(one))), 0n]);
+}
+
+function execute(command: string, arguments_: readonly string[], environment: Environment): void {
+  const words = arguments_.map(cString);
+  const settings = Object.entries(environment).map(([name, value]) => cString(`${name}=${value ?? ""}`));
+  openLibc()?.execve(cString(command), pointersTo(words), pointersTo(settings));
+}
+
 export function denoRuntime(): Runtime {
   const compiled = Deno.build.standalone;
   const library = openLibc();
   const runtime = buildRuntime("deno", {
     gather: false,
     flock: library === null ? null : (fd) => library.flock(fd, LOCK_EXCLUSIVE_NOW) === 0,
-  }, { before: compiled ? [] : argumentsBefore(["run", "-A"]), setGroups });
+  }, {
+    before: compiled ? [] : argumentsBefore(["run", "-A"]),
+    setGroups,
+    execute,
+    environmentOf: { server: {}, tool: { DENO_V8_FLAGS: SMALL_HEAP } },
+  });
   return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network) };
 }

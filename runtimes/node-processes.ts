@@ -7,13 +7,15 @@ import { type ChildProcess, spawn as spawnChild } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import process from "node:process";
-import type { Child, Processes, Signal, SpawnOptions, User } from "../src/runtime.ts";
+import type { Child, Environment, Processes, Signal, SpawnOptions, StartEnvironments, User } from "../src/runtime.ts";
 
 export interface ProcessesOptions {
   /** Arguments of the runtime before ours, the script last; none in a compiled binary. */
   readonly before: readonly string[];
   readonly setGroups: (group: number) => void;
-  readonly serverEnvironment?: Readonly<Record<string, string>>;
+  readonly environmentOf: StartEnvironments;
+  /** execve(2), where node:process has none. */
+  readonly execute?: (command: string, arguments_: readonly string[], environment: Environment) => void;
 }
 
 const SLEEP = new Int32Array(new SharedArrayBuffer(4));
@@ -155,10 +157,11 @@ export function nodeProcesses(options: ProcessesOptions): Processes {
     },
     spawn,
     self: { command: process.execPath, arguments: options.before },
-    serverEnvironment: options.serverEnvironment ?? {},
+    environmentOf: options.environmentOf,
     become: (command, { arguments: words, environment }) => {
       try {
-        process.execve!(command, [command, ...words], environment);
+        const execute = options.execute ?? process.execve!.bind(process);
+        execute(command, [command, ...words], environment);
       } catch {
         // An older runtime, or a system without execve.
       }

@@ -12,12 +12,12 @@ export interface ControlRequest {
   readonly request:
     | ("status" | "stop" | "reload" | "pickup")
     | ("list" | "flush" | "read")
-    | ("remove" | "hold" | "release" | "requeue");
+    | ("remove" | "hold" | "release" | "expire" | "requeue");
   /** read: which message; flush: that message alone. */
   readonly id?: string;
   /** flush: mail for that domain alone. */
   readonly site?: string;
-  /** remove, hold, release, requeue: which messages (all without it), in which queues (all without it). */
+  /** remove, hold, release, expire, requeue: which messages (all without it), in which queues (all without it). */
   readonly ids?: readonly string[];
   readonly queues?: readonly string[];
 }

@@ -8,6 +8,7 @@ import type { ContentSource, DeliveryAgent } from "./agent.ts";
 import { Bounce } from "./bounce/bounce.ts";
 import { openTemplates } from "./bounce/template.ts";
 import { TroubleNotices } from "./bounce/transcript.ts";
+import type { HandInServices } from "./cleanup/hand-in.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
@@ -24,6 +25,7 @@ import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
 import type { Failed, NoticeSubject } from "./notices.ts";
 import type { AgentService } from "./qmgr/dispatch.ts";
+import { Requeue } from "./requeue.ts";
 import { Qmgr } from "./qmgr/qmgr.ts";
 import { deliveryLine } from "./qmgr/report.ts";
 import { transportRules } from "./qmgr/rules.ts";
@@ -156,6 +158,15 @@ export class Mta {
     const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
     const probes = probeConfig(main);
     const probing = probes === main ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
+    const pickup: HandInServices = {
+      runtime,
+      config: main,
+      cleanup: this.#cleanup,
+      log,
+      giveBack: (message, failed) => this.#giveBack(bounce, message, failed),
+      queued: this.#queued,
+    };
+    const requeue = new Requeue(pickup, store);
     this.qmgr = new Qmgr({
       config: main,
       store,
@@ -165,16 +176,10 @@ export class Mta {
         (envelope.probe === undefined ? resolver : probing).resolve(recipient, envelope),
       agents: this.#agents(classes),
       notices: this.#verify.notices(bounce),
+      requeue: (entry) => requeue.take(entry),
     });
     this.flush = new SiteFlush({ runtime, config: main, store, qmgr: this.qmgr, warn });
-    this.pickup = new Pickup({
-      runtime,
-      config: main,
-      cleanup: this.#cleanup,
-      log,
-      giveBack: (message, failed) => this.#giveBack(bounce, message, failed),
-      queued: this.#queued,
-    });
+    this.pickup = new Pickup(pickup);
   }
 
   static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {

@@ -5,29 +5,16 @@
  * taken now stays for another round.
  */
 
-import type { Cleanup, CleanupResult } from "./cleanup/cleanup.ts";
+import { handedIn, type HandInServices } from "./cleanup/hand-in.ts";
 import { autodetected } from "./cleanup/unicode.ts";
-import type { Config } from "./config/config.ts";
 import { userNumbered } from "./config/passwd.ts";
 import { type Envelope, NO_CLIENT, plainRecipient, type Recipient } from "./envelope.ts";
 import { messageOf, systemCode } from "./errors.ts";
 import { localReceived } from "./header.ts";
-import type { Log, Logger } from "./log.ts";
+import type { Logger } from "./log.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
-import type { Failed, NoticeSubject } from "./notices.ts";
-import type { Committed } from "./queue/store.ts";
-import type { FileStat, Millis, OpenFile, Runtime, Timer } from "./runtime.ts";
+import type { FileStat, Millis, OpenFile, Timer } from "./runtime.ts";
 import { rewriteAddress } from "./trivial-rewrite/rewrite.ts";
-
-export interface PickupServices {
-  readonly runtime: Runtime;
-  readonly config: Config;
-  readonly cleanup: Cleanup;
-  readonly log: Log;
-  /** Refused mail goes back to its sender; durable when it resolves. */
-  readonly giveBack: (message: NoticeSubject, failed: readonly Failed[]) => Promise<void>;
-  readonly queued: (committed: Committed) => void;
-}
 
 /** Looks at the folder this often by itself; sendmail also knocks on the control socket. */
 const LOOK_EVERY: Millis = 1_000;
@@ -37,7 +24,7 @@ const ABANDONED: Millis = 24 * 3600_000;
 const TRIED_AGAIN: Millis = 60_000;
 
 export class Pickup {
-  readonly #services: PickupServices;
+  readonly #services: HandInServices;
   readonly #logger: Logger;
   readonly #folder: string;
   #timer: Timer | null = null;
@@ -47,7 +34,7 @@ export class Pickup {
   /** Files that were refused for now -> not before that time. */
   readonly #waiting = new Map<string, Millis>();
 
-  constructor(services: PickupServices) {
+  constructor(services: HandInServices) {
     this.#services = services;
     this.#logger = services.log.service("pickup");
     this.#folder = `${services.config.queue_directory}/maildrop`;
@@ -161,32 +148,11 @@ export class Pickup {
         envid: dropped.envid,
         ...config.content_filter === "" ? {} : { filter: config.content_filter },
       };
-      return await this.#done(message.id, envelope, await message.finish(envelope));
+      return await handedIn(this.#services, message.id, envelope, await message.finish(envelope));
     } catch (caught) {
       await message.abort();
       throw caught;
     }
-  }
-
-  async #done(id: string, envelope: Envelope, result: CleanupResult): Promise<boolean> {
-    if (result.kind === "queued") this.#services.queued(result.committed);
-    if (result.kind !== "refused") return true;
-    const { reply, returned } = result;
-    if (reply.code < 500) return false;
-    const outcome = {
-      outcome: "bounced" as const,
-      scope: "message" as const,
-      status: reply.status,
-      reason: reply.lines.join(" ").replace(/^Error: /, ""),
-      remote: null,
-      relay: "none",
-      connectionUse: 0,
-      connectedAt: 0,
-    };
-    const failed = envelope.recipients.map((recipient, index) => ({ waiting: { recipient, index }, result: outcome }));
-    // As in Postfix only the headers go back.
-    await this.#services.giveBack({ id, envelope: { ...envelope, ret: "hdrs" }, ...returned }, failed);
-    return true;
   }
 
   #recipients(dropped: Dropped): readonly Recipient[] {

@@ -17,6 +17,8 @@ export interface ListedEntry {
   readonly id: string;
   readonly arrived: number;
   readonly size: number;
+  /** postsuper -e */
+  readonly expired: boolean;
   readonly sender: string;
   /** Those that still wait. */
   readonly recipients: readonly ListedRecipient[];
@@ -38,7 +40,7 @@ export function listedEntry(line: Record<string, unknown>): ListedEntry | null {
   const { queue, id } = rest as { readonly queue: QueueName; readonly id: string };
   const read = typeof head === "string" ? readStored(id, head, waiting, envelope) : null;
   if (read === null) return null;
-  const { record: { size }, parts } = read;
+  const { record: { size, expired }, parts } = read;
   const recipients = parts.waiting.map(({ recipient: { address }, reason }) => ({ address, reason }));
-  return { queue, id, arrived: parts.envelope.arrived, size, sender: parts.envelope.sender, recipients };
+  return { queue, id, arrived: parts.envelope.arrived, size, expired, sender: parts.envelope.sender, recipients };
 }

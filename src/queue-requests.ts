@@ -29,6 +29,8 @@ export interface QueueWorld {
 /** Queues in the order in which mailq lists them, behind maildrop. */
 const LISTED = ["active", "incoming", "deferred", "hold"] as const;
 
+const NOT_HELD = ["active", "incoming", "deferred"] as const;
+
 type QueueRequest = ControlRequest["request"];
 type Answerer = (world: QueueWorld, request: ControlRequest) => ControlAnswer;
 
@@ -36,10 +38,11 @@ const ANSWERERS: Partial<Record<QueueRequest, Answerer>> = {
   list,
   flush,
   read,
-  remove: (world, request) => change(world, request, LISTED, (id) => world.store.remove(id)),
-  hold: (world, request) => change(world, request, ["active", "incoming", "deferred"], (id) => world.store.hold(id)),
-  release: (world, request) => change(world, request, ["hold"], (id) => world.store.release(id)),
-  requeue: (world, request) => change(world, request, LISTED, (id) => requeue(world.store, id)),
+  remove: (world, request) => change(world, request, LISTED, (ids, within) => world.store.remove(ids, within)),
+  hold: (world, request) => change(world, request, NOT_HELD, (ids, within) => world.store.hold(ids, within)),
+  release: (world, request) => change(world, request, ["hold"], (ids) => world.store.release(ids)),
+  expire: (world, request) => change(world, request, LISTED, (ids, within) => world.store.expire(ids, within)),
+  requeue: (world, request) => change(world, request, LISTED, (ids, within) => world.store.requeue(ids, within)),
 };
 
 /** null: the request is none about the queue. */
@@ -59,6 +62,7 @@ async function* list(world: QueueWorld): AsyncIterable<ControlValue> {
       id: name,
       arrived: stat.modified,
       size: stat.size,
+      expired: false,
       sender: dropped.sender ?? owner,
       recipients: dropped.recipients.map((address) => ({ address, reason: "" })),
     };
@@ -77,9 +81,9 @@ async function* list(world: QueueWorld): AsyncIterable<ControlValue> {
   if (lines !== "") yield lines;
 }
 
-/** As they are now: mail that comes meanwhile would never let the list end. The deferred queue sees to that itself. */
+/** As they are now: mail that comes meanwhile would never let the list end. The queues of mail that rests see to it. */
 function idsIn(store: QueueStore, queue: QueueName): Iterable<string> {
-  return queue === "deferred" ? store.list(queue) : [...store.list(queue)];
+  return queue === "deferred" || queue === "hold" ? store.list(queue) : [...store.list(queue)];
 }
 
 async function* flush(world: QueueWorld, { id, site }: ControlRequest): AsyncIterable<object> {
@@ -91,24 +95,22 @@ async function* flush(world: QueueWorld, { id, site }: ControlRequest): AsyncIte
   world.flush(id === undefined ? "all" : [id]);
 }
 
-/** Without ids: all messages of those queues. Answers with the id of each message that was changed. */
+/** Changes those of the messages that are in one of the queues; which ones were changed. */
+type Action = (ids: readonly string[], within: readonly QueueName[]) => Promise<readonly string[]>;
+
+/** Without ids: all messages of those queues. Answers with the ids of those that were changed, some at a time. */
 async function* change(
   world: QueueWorld,
-  { ids, queues }: ControlRequest,
+  { request, ids, queues }: ControlRequest,
   possible: readonly QueueName[],
-  action: (id: string) => Promise<boolean>,
-): AsyncIterable<ControlValue> {
+  action: Action,
+): AsyncIterable<Changed> {
   const { store } = world;
   const within = possible.filter((queue) => queues === undefined || queues.includes(queue));
-  const chosen = ids ?? allOf(store, within);
-  const act = (id: string): Promise<boolean> | null => {
-    const queue = store.queueOf(id) ?? undefined;
-    return queue !== undefined && within.includes(queue) ? action(id) : null;
-  };
-  yield* inSlices(world.runtime.clock, chosen, act);
+  yield* inSlices(world.runtime.clock, ids ?? allOf(store, within), (slice) => action(slice, within));
   // A message in maildrop can only be removed: pickup takes it at any moment.
-  if (possible === LISTED && (queues === undefined || queues.includes("maildrop"))) {
-    for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { id: name };
+  if (request === "remove" && (queues === undefined || queues.includes("maildrop"))) {
+    for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { ids: [name] };
   }
   world.look();
 }
@@ -117,46 +119,44 @@ function* allOf(store: QueueStore, queues: readonly QueueName[]): Iterable<strin
   for (const queue of queues) yield* idsIn(store, queue);
 }
 
-/** How long messages are changed without a look at anything else; they become durable together. */
-const SLICE: Millis = 1;
+/** Messages that are changed at once, and how long that goes on without a look at anything else. */
+const SLICE = 32;
+const SLICE_TIME: Millis = 1;
 
-/** So many slices may be on their way to the storage. */
+/** So many slices may be on their way to the storage; more to one that needs long for each write. */
 const SLICES = 16;
+const MOST_SLICES = 128;
+const LONG_WRITE: Millis = 4;
 
-/** The ids of those that `act` changed, as lines of the answer. */
 async function* inSlices(
   clock: Clock,
   ids: Iterable<string>,
-  act: (id: string) => Promise<boolean> | null,
-): AsyncIterable<string> {
-  type Change = readonly [string, Promise<boolean>];
-  const changed = async (slice: readonly Change[]): Promise<string> => {
-    const done = await Promise.all(slice.map(([, over]) => over));
-    return slice.filter((_, at) => done[at]).map(([id]) => `{"id":"${id}"}\n`).join("");
-  };
-  const under: Promise<string>[] = [];
-  let slice: Change[] = [];
-  let end = clock.monotonic() + SLICE;
-  for (const id of ids) {
-    const over = act(id);
-    if (over !== null) slice.push([id, over]);
-    if (clock.monotonic() < end) continue;
-    const now = changed(slice);
+  act: (slice: readonly string[]) => Promise<readonly string[]>,
+): AsyncIterable<Changed> {
+  const under: Promise<readonly string[]>[] = [];
+  const begin = (slice: readonly string[]): void => {
+    const changed = act(slice);
     // Its fault is told when it is waited for.
-    now.catch(() => {});
-    under.push(now);
+    changed.catch(() => {});
+    under.push(changed);
+  };
+  let slices = SLICES;
+  let slice: string[] = [];
+  let end = clock.monotonic() + SLICE_TIME;
+  for (const id of ids) {
+    slice.push(id);
+    if (slice.length < SLICE) continue;
+    begin(slice);
     slice = [];
+    if (clock.monotonic() < end) continue;
     await new Promise<void>((resolve) => clock.soon(resolve));
-    if (under.length >= SLICES) yield await under.shift()!;
-    end = clock.monotonic() + SLICE;
+    const full = clock.monotonic();
+    while (under.length >= slices) yield { ids: await under.shift()! };
+    if (clock.monotonic() - full > LONG_WRITE) slices = Math.min(slices * 2, MOST_SLICES);
+    end = clock.monotonic() + SLICE_TIME;
   }
-  for (const one of under) yield await one;
-  yield await changed(slice);
-}
-
-/** Mail is resolved anew at each attempt: to be due is all there is to it. */
-async function requeue(store: QueueStore, id: string): Promise<boolean> {
-  return await store.release(id) || await store.flush(id) > 0;
+  begin(slice);
+  for (const one of under) yield { ids: await one };
 }
 
 async function* read(world: QueueWorld, { id = "" }: ControlRequest): AsyncIterable<object> {
@@ -186,6 +186,11 @@ async function* readDrop({ runtime, queueDirectory }: QueueWorld, name: string):
   } finally {
     await file.close();
   }
+}
+
+/** What remove, hold, release, expire and requeue yield. */
+export interface Changed {
+  readonly ids: readonly string[];
 }
 
 /** What `read` yields first: an entry of the queue, or a message of maildrop; the content follows. */

@@ -202,6 +202,14 @@ export interface User {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** This process and other processes. */
+/** As a program of that kind wants it. */
+export interface StartEnvironments {
+  /** Serves for long. */
+  readonly server: Readonly<Record<string, string>>;
+  /** Goes through much, keeps little and ends: a heap that grows late. */
+  readonly tool: Readonly<Record<string, string>>;
+}
+
 export interface Processes {
   readonly pid: number;
   /** The name the program was called by (argv[0]) and its arguments. */
@@ -218,8 +226,8 @@ export interface Processes {
   spawn(command: string, options: SpawnOptions): Child;
   /** How to start this program again: the runtime's path and the arguments before ours. */
   readonly self: { readonly command: string; readonly arguments: readonly string[] };
-  /** What of the environment the runtime reads when it starts, as a program that serves for long wants it. */
-  readonly serverEnvironment: Readonly<Record<string, string>>;
+  /** What the runtime reads of the environment when it starts. */
+  readonly environmentOf: StartEnvironments;
   /** execve(2): this process goes on with another program. Returns only where that cannot be done. */
   become(command: string, options: { readonly arguments: readonly string[]; readonly environment: Environment }): void;
   onSignal(signal: Signal, action: () => void): void;

@@ -43,6 +43,7 @@ async function showQueued(tool: Tool, config: Config, ids: readonly string[], sh
   const bad = ids.find((id) => !/^[0-9A-Za-z]+$/.test(id));
   if (bad !== undefined) throw new Fatal(`bad mail queue ID: ${bad}`);
   if (ids.length === 0) return;
+  await QueueAccess.prepare(tool, config, "operator");
   const access = await QueueAccess.open(tool, config, "operator");
   if (access === "down" || access === "denied") throw new Fatal(`open queue file ${ids[0]}: Permission denied`);
   try {

@@ -8,6 +8,7 @@ import { type Config, configDirectory, loadConfig } from "../config/config.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Processes, Runtime } from "../runtime.ts";
+import { becomeItself } from "./become.ts";
 import { getopt, lastValue } from "./getopt.ts";
 
 export const POSTFIX_ACTIONS = ["start", "start-fg", "stop", "abort", "reload", "status", "check", "flush"] as const;
@@ -50,7 +51,8 @@ type Run = (runtime: Runtime, directory: string, tell: (text: string) => void) =
 
 const ACTIONS: Readonly<Record<Action, Run>> = {
   "start-fg": async (runtime, directory) => {
-    becomeServer(runtime.processes as Processes);
+    const processes = runtime.processes as Processes;
+    becomeItself(processes, processes.environmentOf.server, processes.arguments);
     const { Master } = await mailSystem();
     const master = Master.load(runtime, directory);
     const ended = master.run();
@@ -130,16 +132,6 @@ async function stop(
   return 0;
 }
 
-/** Goes on as the same program in the environment that the runtime wants of a server, if this is not it. */
-function becomeServer({ self, arguments: words, environment, serverEnvironment, become }: Processes): void {
-  const wanted = Object.entries(serverEnvironment).filter(([name]) => environment[name] === undefined);
-  if (wanted.length === 0) return;
-  become(self.command, {
-    arguments: [...self.arguments, ...words],
-    environment: { ...environment, ...Object.fromEntries(wanted) },
-  });
-}
-
 /** Starts this program again as a daemon and waits until it answers, or ends. */
 async function startDaemon(
   runtime: Runtime,
@@ -153,7 +145,7 @@ async function startDaemon(
     const value = processes.environment[name];
     return value === undefined ? [] : [[name, value]];
   });
-  const environment = { ...Object.fromEntries(kept), ...processes.serverEnvironment };
+  const environment = { ...Object.fromEntries(kept), ...processes.environmentOf.server };
   const child = processes.spawn(command, {
     arguments: [...before, "start-fg", "-c", directory],
     environment,

@@ -41,6 +41,7 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
 }
 
 async function list(tool: Tool, config: Config, each: (entry: ListedEntry) => void, end: () => string): Promise<void> {
+  await QueueAccess.prepare(tool, config, "anyone");
   const access = await QueueAccess.open(tool, config, "anyone", () => {
     tool.warn(`Mail system is down -- accessing queue directly (${NOT_RUNNING})`);
   });

@@ -1,12 +1,13 @@
 /**
- * postsuper(1): removes (-d), holds (-h), releases (-H) and requeues (-r) messages, by id, from standard input ("-") or
- * ALL of them; operands are queues. Changes are durable. -s and -p have nothing to do: the store mends itself at
- * opening. Exit status 0; 1 for what is fatal. -e and -f (force expiry) are not implemented and say so.
+ * postsuper(1): removes (-d), requeues (-r), expires (-e, -f), holds (-h) and releases (-H, -f) messages, by id, from
+ * standard input ("-") or ALL of them; operands are queues. Changes are durable. -s and -p have nothing to do: the
+ * store mends itself at opening. Exit status 0; 1 for what is fatal.
  */
 
 import type { Config } from "../config/config.ts";
 import type { ControlRequest } from "../control.ts";
 import { latin1Decode } from "../latin1.ts";
+import type { Changed } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
 import { type CommandLine, lastValue } from "./getopt.ts";
 import { mayOpen, QueueAccess } from "./queue-access.ts";
@@ -24,7 +25,8 @@ const OTHER_QUEUES = new Set(["bounce", "defer", "trace", "flush", "corrupt", "s
 const BATCH = 500;
 
 interface Action {
-  readonly letter: string;
+  /** Options that ask for it. */
+  readonly letters: string;
   readonly request: ControlRequest["request"];
   readonly done: string;
   readonly counted: string;
@@ -32,10 +34,11 @@ interface Action {
 
 /** In the order in which their counts are told. */
 const ACTIONS: readonly Action[] = [
-  { letter: "d", request: "remove", done: "removed", counted: "Deleted" },
-  { letter: "r", request: "requeue", done: "requeued", counted: "Requeued" },
-  { letter: "h", request: "hold", done: "placed on hold", counted: "Placed on hold" },
-  { letter: "H", request: "release", done: "released from hold", counted: "Released from hold" },
+  { letters: "d", request: "remove", done: "removed", counted: "Deleted" },
+  { letters: "r", request: "requeue", done: "requeued", counted: "Requeued" },
+  { letters: "ef", request: "expire", done: "expired", counted: "Force-expired" },
+  { letters: "h", request: "hold", done: "placed on hold", counted: "Placed on hold" },
+  { letters: "Hf", request: "release", done: "released from hold", counted: "Released from hold" },
 ];
 
 export function postsuper(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
@@ -48,8 +51,7 @@ export function postsuper(runtime: Runtime, arguments_: readonly string[]): Prom
     for (const name of line.operands) {
       if (!QUEUES.has(name) && !OTHER_QUEUES.has(name)) throw new Fatal(`invalid directory name: ${name}`);
     }
-    const expire = line.options.find(({ letter }) => letter === "e" || letter === "f");
-    if (expire !== undefined) throw new Fatal(`option -${expire.letter} is not implemented`);
+    await QueueAccess.prepare(tool, config, "operator");
     const chosen = await choices(tool, line);
     if (chosen.length > 0) await act(tool, config, line.operands, chosen);
     return 0;
@@ -62,16 +64,20 @@ interface Choice {
   readonly ids: readonly string[] | null;
 }
 
-/** What each action is asked for; standard input is read once. */
+/** What each action is asked for. */
 async function choices(tool: Tool, line: CommandLine): Promise<Choice[]> {
+  /** ALL is a word of the command line alone. */
+  const asked: { letter: string; ids: readonly string[] | null }[] = [];
+  for (const { letter, value } of line.options) {
+    if (!ACTIONS.some(({ letters }) => letters.includes(letter))) continue;
+    asked.push({ letter, ids: value === "ALL" ? null : value === "-" ? await inputIds(tool) : [value as string] });
+  }
   const found: Choice[] = [];
   for (const action of ACTIONS) {
-    const values = line.options.filter(({ letter }) => letter === action.letter).map(({ value }) => value as string);
-    if (values.length === 0) continue;
-    const ids: string[] = [];
-    for (const value of values) ids.push(...value === "-" ? await inputIds(tool) : [value]);
-    if (ids.includes("ALL")) found.push({ action, ids: null });
-    else found.push({ action, ids: ids.filter((id) => valid(tool, id)) });
+    const meant = asked.filter(({ letter }) => action.letters.includes(letter));
+    if (meant.length === 0) continue;
+    const all = meant.some(({ ids }) => ids === null);
+    found.push({ action, ids: all ? null : meant.flatMap(({ ids }) => ids!).filter((id) => valid(tool, id)) });
   }
   return found;
 }
@@ -101,9 +107,10 @@ async function act(tool: Tool, config: Config, queues: readonly string[], chosen
   try {
     for (const { action, ids } of chosen) {
       let count = 0;
-      const each = ({ id }: Record<string, unknown>): void => {
-        count++;
-        if (ids !== null) tell(`${String(id)}: ${action.done}`);
+      const each = (answer: Record<string, unknown>): void => {
+        const changed = (answer as unknown as Changed).ids;
+        count += changed.length;
+        if (ids !== null) { for (const id of changed) tell(`${id}: ${action.done}`); }
       };
       const { request } = action;
       if (ids === null) await access.ask({ request, ...within }, each);

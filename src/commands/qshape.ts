@@ -88,6 +88,7 @@ export function qshape(runtime: Runtime, arguments_: readonly string[]): Promise
       const addresses = senders ? [entry.sender] : entry.recipients.map(({ address }) => address);
       for (const address of addresses) shape.add(domainOf(address), (now - entry.arrived) / MINUTE);
     };
+    await QueueAccess.prepare(tool, config, "anyone");
     const access = await QueueAccess.open(tool, config, "anyone");
     if (access === "down" || access === "denied") throw new Fatal("the queue is not open to this user");
     try {

@@ -13,15 +13,25 @@ import { openQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
+import { becomeItself } from "./become.ts";
 import { Fatal, type Tool } from "./tool.ts";
 
 /** Where nothing runs nobody delivers. */
 const flushSite = (): Promise<"failed"> => Promise.resolve("failed");
 
+/** Reading as much of the log takes the next start about as long as a checkpoint takes here. */
+const CHECKPOINT_BYTES = 128 * 1024 * 1024;
+
 /** A listing of a very long queue, or a large message, takes its time. */
 const ANSWER_WITHIN = 600_000;
 
+/** A checkpoint of this size is one of some 17,000 messages. */
+const LONG_QUEUE = 8 * 1024 * 1024;
+
 export type Each = (value: Record<string, unknown>) => void;
+
+/** operator: lists and changes everything; anyone: lists and flushes. */
+type Who = "operator" | "anyone";
 
 export class QueueAccess {
   readonly #runtime: Runtime;
@@ -41,18 +51,18 @@ export class QueueAccess {
   }
 
   /**
-   * "operator": list and change everything; "anyone": list and flush. `opening` is called before the store is opened.
+   * `opening` is called before the store is opened.
    * Throws ConfigError, ResourceError.
    */
   static async open(
     tool: Tool,
     config: Config,
-    who: "operator" | "anyone",
+    who: Who,
     opening: () => void = () => {},
   ): Promise<QueueAccess | "down" | "denied"> {
     const { runtime } = tool;
-    const path = who === "operator" ? controlPath(config.queue_directory) : queuePath(config.queue_directory);
-    const running = await ask(runtime, path, { request: "status" }, () => {});
+    const path = pathFor(config, who);
+    const running = await isRunning(runtime, config, who);
     if (running === true) return new QueueAccess(runtime, path, null);
     if (running === false) return "denied";
     if (!mayOpen(runtime, config)) return "down";
@@ -70,11 +80,22 @@ export class QueueAccess {
     return new QueueAccess(runtime, path, world);
   }
 
+  /**
+   * Before a tool reads or tells anything: where open() will open a long queue, the process goes on as itself in the
+   * environment that its runtime wants for that.
+   */
+  static async prepare(tool: Tool, config: Config, who: Who): Promise<void> {
+    const { runtime, processes } = tool;
+    if (sizeOf(runtime, `${spoolFolder(config)}/shard-0/checkpoint`) < LONG_QUEUE || !mayOpen(runtime, config)) return;
+    if (await isRunning(runtime, config, who) === null) {
+      becomeItself(processes, processes.environmentOf.tool, [tool.name, ...tool.arguments]);
+    }
+  }
+
   /** The running system, for what anyone may ask; null when nothing runs. */
   static async running(tool: Tool, config: Config): Promise<QueueAccess | null> {
-    const path = queuePath(config.queue_directory);
-    const running = await ask(tool.runtime, path, { request: "status" }, () => {});
-    return running === true ? new QueueAccess(tool.runtime, path, null) : null;
+    const running = await isRunning(tool.runtime, config, "anyone");
+    return running === true ? new QueueAccess(tool.runtime, pathFor(config, "anyone"), null) : null;
   }
 
   /** Throws Error with the other side's text. */
@@ -90,6 +111,23 @@ export class QueueAccess {
 
   async close(): Promise<void> {
     await this.#world?.store.close();
+  }
+}
+
+function pathFor({ queue_directory }: Config, who: Who): string {
+  return who === "operator" ? controlPath(queue_directory) : queuePath(queue_directory);
+}
+
+/** null: nothing runs; false: the caller may not ask. */
+function isRunning(runtime: Runtime, config: Config, who: Who): Promise<boolean | null> {
+  return ask(runtime, pathFor(config, who), { request: "status" }, () => {});
+}
+
+function sizeOf(runtime: Runtime, path: string): number {
+  try {
+    return runtime.files!.statSync(path).size;
+  } catch {
+    return 0;
   }
 }
 
@@ -130,8 +168,12 @@ function becomeOwner(runtime: Runtime, config: Config): void {
 async function openStore(runtime: Runtime, config: Config): Promise<QueueStore> {
   const unused = spoolFolder(config) !== null && ownerOfShard(runtime, config) === null;
   const url = unused ? "memory:" : config.queue_storage;
-  // Compaction is for who stays.
-  const tuning = { compactBytes: Number.MAX_SAFE_INTEGER };
+  // Compaction is for who stays; a checkpoint of a long queue would take longer than most changes.
+  const tuning = {
+    compactBytes: Number.MAX_SAFE_INTEGER,
+    checkpointBytes: CHECKPOINT_BYTES,
+    closingBytes: CHECKPOINT_BYTES,
+  };
   return await openQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids, tuning });
 }
 

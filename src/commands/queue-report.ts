@@ -54,7 +54,7 @@ export class QueueReport {
     const text = this.#count === 0 ? heading : "\n";
     this.#count++;
     this.#bytes += entry.size;
-    const marked = `${entry.id}${MARKS[entry.queue] ?? ""}`;
+    const marked = `${entry.id}${MARKS[entry.queue] ?? ""}${entry.expired ? "#" : ""}`;
     const arrived = ctime(entry.arrived, this.#zoneMinutes(entry.arrived)).slice(0, date);
     const columns = `${marked.padEnd(id)} ${String(entry.size).padStart(size)} ${arrived}`;
     return `${text}${columns} ${senderOf(entry)}\n${this.#recipients(entry)}`;
@@ -98,7 +98,7 @@ export function queueLine(entry: ListedEntry): string {
     `"queue_id": ${quoted(entry.id)}`,
     `"arrival_time": ${Math.floor(entry.arrived / 1000)}`,
     `"message_size": ${entry.size}`,
-    `"forced_expire": false`,
+    `"forced_expire": ${entry.expired}`,
     `"sender": ${quoted(senderOf(entry))}`,
     `"recipients": [${ordered(entry).map(recipientObject).join(", ")}]`,
   ];

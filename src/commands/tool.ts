@@ -44,6 +44,8 @@ const OUTPUT_SIZE = 64 * 1024;
 export class Tool {
   readonly runtime: Runtime;
   readonly name: string;
+  /** What the command was given. */
+  arguments: readonly string[] = [];
   #lines: string[] = [];
   #held = 0;
 
@@ -91,6 +93,7 @@ export class Tool {
 
   /** Options by Postfix's option string; a wrong one ends the command with the usage line. */
   options(optionString: string, words: readonly string[], usage: string): CommandLine {
+    this.arguments = words;
     const line = getopt(optionString, words);
     if (line.fault !== null) {
       this.tell(line.fault);

@@ -11,11 +11,12 @@ import type { Envelope, Recipient } from "../envelope.ts";
 import { messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
-import type { Committed, QueueStore, Waiting } from "../queue/store.ts";
+import type { Committed, QueueEntry, QueueStore, Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import { ActiveMessage, Work } from "./active.ts";
 import { type AgentService, Dispatch, type Group } from "./dispatch.ts";
 import { queueName } from "./queue-name.ts";
+import { suspendedResult } from "./report.ts";
 import { agreeing } from "./rules.ts";
 import { Settling } from "./settle.ts";
 
@@ -27,6 +28,8 @@ export interface QmgrServices {
   readonly resolve: (recipient: Recipient, envelope: Omit<Envelope, "recipients">) => Transport | Promise<Transport>;
   readonly agents: ReadonlyMap<string, AgentService>;
   readonly notices: Notices;
+  /** Puts a message through cleanup again (postsuper -r): false, not now; the new message is durable otherwise. */
+  readonly requeue: (entry: QueueEntry) => Promise<boolean>;
 }
 
 /** How long messages become active without a look at anything else. */
@@ -202,10 +205,41 @@ export class Qmgr {
     const { size, waiting, envelope: { sender } } = entry;
     this.#active.set(id, message);
     this.#activeRecipients += waiting.length;
+    if (entry.requeued && entry.envelope.probe === undefined) {
+      this.#requeue(message);
+      return true;
+    }
     this.#logger.info(`${id}: from=<${sender}>, size=${size}, nrcpt=${waiting.length} (queue active)`);
     message.pending = 1;
-    this.#assign(message, waiting, 0, new Map());
+    if (entry.expired) this.#expire(message);
+    else this.#assign(message, waiting, 0, new Map());
     return true;
+  }
+
+  /** Nobody is tried: who was deferred keeps the reason of that. */
+  #expire(message: ActiveMessage): void {
+    const { waiting } = message.entry;
+    for (const one of waiting) {
+      if (one.reason !== "") message.failed(one, suspendedResult(one.status, one.reason));
+    }
+    const fresh = waiting.filter(({ reason }) => reason === "");
+    this.#dispatch.putOff(message, fresh, { status: "4.7.0", why: "message is administratively expired" });
+    this.#settling.ended(message);
+  }
+
+  #requeue(message: ActiveMessage): void {
+    const { store, clock, config, requeue } = this.#services;
+    const { id, waiting } = message.entry;
+    const later = (): Promise<void> => store.defer(id, clock.now() + config.minimal_backoff_time);
+    const over = (): Promise<void> => store.mark(id, { done: waiting.map(({ index }) => index), deferred: [] }, "lazy");
+    this.#work.begin();
+    requeue(message.entry).then((done) => done ? over() : later(), (caught: unknown) => {
+      this.#logger.warn(`${id}: not requeued: ${messageOf(caught)}`);
+      return later();
+    }).catch((caught: unknown) => this.#logger.warn(`${id}: queue storage: ${messageOf(caught)}`)).finally(() => {
+      this.#leave(message);
+      this.#work.end();
+    });
   }
 
   /** Somebody held and released it while its deliveries are under way: their end decides what becomes of it. */

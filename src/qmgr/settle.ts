@@ -77,8 +77,10 @@ export class Settling {
     const { entry } = message;
     const { id, envelope } = entry;
     const now = clock.now();
-    const expired = message.deferred.length > 0 && isExpired(envelope.sender, envelope.arrived, now, config);
-    if (expired) logger.info(`${id}: from=<${envelope.sender}>, status=expired, returned to sender`);
+    const tooOld = isExpired(envelope.sender, envelope.arrived, now, config);
+    const expired = message.deferred.length > 0 && (entry.expired || tooOld);
+    const word = entry.expired ? "force-expired" : "expired";
+    if (expired) logger.info(`${id}: from=<${envelope.sender}>, status=${word}, returned to sender`);
     const failed = expired ? [...message.bounced, ...message.deferred] : message.bounced;
     const deferred = expired ? [] : message.deferred;
     try {

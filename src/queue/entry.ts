@@ -1,6 +1,6 @@
 /**
  * A queue entry as it is stored, one Latin-1 text of three lines:
- *   1 <queue letter> <arrived> <due> <size> <attempts> <warned> <chunks>
+ *   1 <queue letter> <arrived> <due> <size> <attempts> <flags: see FLAG> <chunks>
  *   <waiting: JSON list of [index, reason, status]; 0: every recipient, none tried yet>
  *   <envelope: JSON>
  * The first line is read at the start for every entry, the JSON only when somebody asks for the entry. A change writes
@@ -10,7 +10,7 @@
 
 import type { Envelope, QueueId, Recipient } from "../envelope.ts";
 import type { Millis } from "../runtime.ts";
-import { latin1Encode } from "../latin1.ts";
+import { latin1EncodeInto } from "../latin1.ts";
 import { FieldReader } from "./field-reader.ts";
 import type { Part } from "./key-rows.ts";
 import type { Progress, QueueEntry, QueueName, Waiting } from "./store.ts";
@@ -31,10 +31,18 @@ export class MessageRecord {
   size = 0;
   attempts = 0;
   warned = false;
+  /** The message is to be returned whatever its age (postsuper -e). */
+  expired = false;
+  /** The message is to go through cleanup again (postsuper -r). */
+  requeued = false;
   /** Values "content:<id>:<n>" after "content:<id>". */
   chunks = 0;
   /** Kept while the message is incoming or active. */
   parts: EntryParts | null = null;
+  /** Where the engine has the entry; -1: nobody has looked yet. */
+  row = -1;
+  /** As it is stored, while it is at hand; null: the engine knows. */
+  text: string | null = null;
 
   constructor(id: QueueId, queue: QueueName) {
     this.id = id;
@@ -46,12 +54,19 @@ const LETTERS = { incoming: "I", deferred: "D", hold: "H" } as const;
 const QUEUES: Readonly<Record<string, "incoming" | "deferred" | "hold">> = { I: "incoming", D: "deferred", H: "hold" };
 const VERSION = "1";
 
+/** Added up in one number. */
+const FLAG = { warned: 1, expired: 2, requeued: 4 } as const;
+
 const whole = (time: Millis): number => Math.max(0, Math.floor(time));
+
+function flagsOf({ warned, expired, requeued }: MessageRecord): number {
+  return (warned ? FLAG.warned : 0) + (expired ? FLAG.expired : 0) + (requeued ? FLAG.requeued : 0);
+}
 
 function headOf(record: MessageRecord): string {
   const queue = record.queue === "active" || record.queue === "corrupt" ? record.origin : record.queue;
   return `${VERSION} ${LETTERS[queue]} ${whole(record.arrived)} ${whole(record.due)} ${record.size} ` +
-    `${record.attempts} ${record.warned ? 1 : 0} ${record.chunks}\n`;
+    `${record.attempts} ${flagsOf(record)} ${record.chunks}\n`;
 }
 
 /** The text of a message that was never tried. */
@@ -83,7 +98,10 @@ function readHead(record: MessageRecord, { bytes, start, end }: Part): MessageRe
   record.due = fields.number();
   record.size = fields.number();
   record.attempts = fields.number();
-  record.warned = fields.number() === 1;
+  const flags = fields.number();
+  record.warned = (flags & FLAG.warned) !== 0;
+  record.expired = (flags & FLAG.expired) !== 0;
+  record.requeued = (flags & FLAG.requeued) !== 0;
   record.chunks = fields.number();
   const sum = record.arrived + record.due + record.size + record.attempts + record.chunks;
   if (Number.isNaN(sum) || bytes[fields.at - 1] !== LINE_END) return record;
@@ -98,18 +116,21 @@ export function readRecord(id: QueueId, text: Part): MessageRecord {
 
 const scratch = new MessageRecord("", "corrupt");
 
-/** When a deferred message is due; null: it is in another queue, or cannot be understood. */
-export function deferredDue(text: Part): Millis | null {
-  const { queue, due } = readHead(scratch, text);
-  return queue === "deferred" ? due : null;
+/** Queue and due time, good until the next call. */
+export function glanceAt(text: Part): Pick<MessageRecord, "queue" | "due"> {
+  return readHead(scratch, text);
 }
 
-/** A message of the deferred queue by its text: its due time may be known to be another. */
-export function deferredRecord(id: QueueId, due: Millis, text: string): MessageRecord {
-  const end = text.indexOf("\n") + 1;
-  const record = readRecord(id, { bytes: latin1Encode(text.slice(0, end)), start: 0, end });
-  record.queue = record.origin = "deferred";
-  record.due = due;
+/** Longer first lines are nonsense. */
+const HEAD_ROOM = 256;
+const headBytes = new Uint8Array(HEAD_ROOM);
+
+/** The record of a message whose text is at hand. */
+export function recordOf(id: QueueId, text: string): MessageRecord {
+  const end = Math.min(text.indexOf("\n") + 1, HEAD_ROOM);
+  latin1EncodeInto(text.slice(0, end), headBytes, 0);
+  const record = readRecord(id, { bytes: headBytes, start: 0, end });
+  record.text = text;
   return record;
 }
 
@@ -153,8 +174,7 @@ export function readStored(
   waiting: unknown,
   envelope: unknown,
 ): { readonly record: MessageRecord; readonly parts: EntryParts } | null {
-  const line = latin1Encode(`${head}\n`);
-  const record = readRecord(id, { bytes: line, start: 0, end: line.length });
+  const record = recordOf(id, `${head}\n`);
   const parts = record.queue === "corrupt" ? null : partsOf(waiting, envelope);
   return parts === null ? null : { record, parts };
 }
@@ -180,5 +200,7 @@ export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry
     waiting: parts.waiting,
     attempts: record.attempts,
     warned: record.warned,
+    expired: record.expired,
+    requeued: record.requeued,
   };
 }

@@ -55,6 +55,8 @@ export class KeyRows implements ArenaOwner {
   #keyLength = 0;
   #hash = 0;
   #found = -1;
+  /** Its text: who asks again, with nothing changed since, gets the same row. */
+  #asked: string | null = null;
   #adopted: Uint8Array | null = null;
   #adoptedChunk = 0;
 
@@ -81,13 +83,16 @@ export class KeyRows implements ArenaOwner {
 
   /** The key's row; -1: there is none. */
   find(key: string): number {
+    if (key === this.#asked) return this.#found;
     const { length } = key;
     const bytes = length > KEY_ROOM ? new Uint8Array(length) : this.#encoded;
     for (let at = 0; at < length; at++) bytes[at] = key.charCodeAt(at);
+    this.#asked = key;
     return this.#seek(bytes, 0, length);
   }
 
   findPart({ bytes, start, end }: Part): number {
+    this.#asked = null;
     return this.#seek(bytes, start, end);
   }
 
@@ -159,6 +164,7 @@ export class KeyRows implements ArenaOwner {
 
   delete(row: number): void {
     const numbers = this.#numbers;
+    this.#asked = null;
     this.#unlink(row);
     const length = this.#lengthOf(row);
     numbers.set(row, KEY_LENGTH, 0);
@@ -170,6 +176,7 @@ export class KeyRows implements ArenaOwner {
 
   /** What a long queue took is given back. */
   clear(): void {
+    this.#asked = null;
     this.#arena.clear();
     this.#adopted = null;
     this.#numbers.clear();
@@ -254,6 +261,7 @@ export class KeyRows implements ArenaOwner {
   #emptyRow(): number {
     const numbers = this.#numbers;
     const found = this.#found;
+    this.#asked = null;
     if (found >= 0) {
       const length = this.#lengthOf(found);
       numbers.set(found, KEY_LENGTH, 0);

@@ -40,6 +40,10 @@ export interface QueueEntry {
   readonly attempts: number;
   /** The delay warning (delay_warning_time) went out. */
   readonly warned: boolean;
+  /** The next attempt returns it to its sender, whatever its age (postsuper -e). */
+  readonly expired: boolean;
+  /** It goes through cleanup again in the place of its next attempt (postsuper -r). */
+  readonly requeued: boolean;
 }
 
 /** An entry as it is stored (entry.ts): text that nobody has read. */
@@ -86,7 +90,7 @@ export interface QueueStore extends ContentSource {
   /** The same unread, for who hands it on. */
   stored(id: QueueId): StoredEntry | null;
   queueOf(id: QueueId): QueueName | null;
-  /** Ids in that state, oldest first; deferred: earliest due first. What comes or goes meanwhile may be missing. */
+  /** Ids in that state, oldest first (deferred, hold: by due time). What comes or goes meanwhile may be missing. */
   list(queue: QueueName): Iterable<QueueId>;
   count(queue: QueueName): number;
   /** Deferred entries whose due time has come, earliest first. */
@@ -104,10 +108,17 @@ export interface QueueStore extends ContentSource {
   defer(id: QueueId, due: Millis, progress?: Progress): Promise<void>;
   /** Notes that the delay warning went out. */
   warned(id: QueueId): Promise<void>;
-  /** Operator actions: durable when they resolve; false when there is no such message. */
-  remove(id: QueueId): Promise<boolean>;
-  hold(id: QueueId): Promise<boolean>;
-  release(id: QueueId): Promise<boolean>;
+  /**
+   * Operator actions on those of the messages that are in one of the queues: durable when they resolve, with the ids
+   * of those that were changed. When the storage fails, none or some are.
+   */
+  remove(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
+  hold(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
+  release(ids: readonly QueueId[]): Promise<readonly QueueId[]>;
+  /** Out of hold, and through cleanup again instead of the next attempt. */
+  requeue(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
+  /** They are returned to their senders when they are tried the next time. */
+  expire(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
   /** Deferred entries become due now; all of them without an id. */
   flush(id?: QueueId): Promise<number>;
   /** Everything lazy is durable when it resolves. */

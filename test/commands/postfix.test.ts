@@ -23,7 +23,7 @@ async function become(
     arguments: ["start-fg", "-c", "/no/such/folder"],
     environment,
     self: { command: "/bin/runtime", arguments: ["--option", "script.ts"] },
-    serverEnvironment: { KEEP_MEMORY: "yes", SPEED: "high" },
+    environmentOf: { server: { KEEP_MEMORY: "yes", SPEED: "high" }, tool: {} },
     become: (command, { arguments: words, environment: env }) => void (became = { command, words: [...words], env }),
     writeError: () => {},
   };
@@ -44,7 +44,7 @@ describe("postfix start-fg", () => {
     const running = await startPostrider();
     try {
       const environment = readFileSync(`/proc/${running.pid}/environ`, "latin1").split("\0");
-      for (const [name, value] of Object.entries(real.serverEnvironment)) {
+      for (const [name, value] of Object.entries(real.environmentOf.server)) {
         assert.ok(environment.includes(`${name}=${value}`), `${name} in the environment of ${running.pid}`);
       }
       assert.equal(readFileSync(`${running.folder}/spool/pid/master.pid`, "latin1").trim(), String(running.pid));

@@ -80,6 +80,7 @@ const entry = (change: Partial<ListedEntry>): ListedEntry => ({
   id: "E9FE620C250",
   arrived: ARRIVED,
   size: 263,
+  expired: false,
   sender: "s@x",
   recipients: [{ address: "a@b", reason: "" }],
   ...change,

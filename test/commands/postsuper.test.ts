@@ -68,7 +68,25 @@ describe("postsuper", () => {
     assert.deepEqual(await run(["-H", "ALL"]), [0, "Released from hold: 2 messages\n"]);
     assert.equal(await queues(), "deferred deferred incoming deferred");
   });
-  it("requeues what waits and what is held", async () => {
+  it("expires, and releases too with -f", async () => {
+    const marks = (): Promise<string> =>
+      site.withStore((store) => Promise.resolve(ids.map((id) => store.get(id)!.expired ? "x" : "-").join("")));
+    assert.deepEqual(await run(["-e", ids[0]!, "-e", ids[3]!]), [
+      0,
+      "ID1: expired\nID4: expired\nForce-expired: 2 messages\n",
+    ]);
+    assert.deepEqual([await queues(), await marks()], ["deferred deferred incoming hold", "x--x"]);
+    assert.deepEqual(await run(["-f", "-"], `${ids[1]} ${ids[3]}`), [
+      0,
+      "ID2: expired\nID4: released from hold\nForce-expired: 1 message\nReleased from hold: 1 message\n",
+    ]);
+    assert.deepEqual(await run(["-e", "ALL", "incoming"]), [0, "Force-expired: 1 message\n"]);
+    assert.deepEqual([await queues(), await marks()], ["deferred deferred incoming deferred", "xxxx"]);
+  });
+  it("requeues what waits and what is held, and leaves maildrop alone", async () => {
+    await site.run(sendmail, ["a"], { input: "x\n" });
+    assert.deepEqual(await run(["-r", "ALL", "maildrop"]), [0, "Requeued: 0 messages\n"]);
+    assert.equal(site.dropped().length, 1);
     const now = Date.now();
     assert.deepEqual(await run(["-r", ids[0]!, "-r", ids[3]!]), [
       0,
@@ -91,7 +109,6 @@ describe("postsuper", () => {
   });
   it("refuses what it cannot do", async () => {
     assert.deepEqual(await run(["-d", "ALL", "nosuch"]), [1, "fatal: invalid directory name: nosuch\n"]);
-    assert.deepEqual(await run(["-e", "ALL"]), [1, "fatal: option -e is not implemented\n"]);
     assert.deepEqual(await run(["-c", "etc"]), [1, "fatal: -c requires absolute pathname\n"]);
     assert.match(
       (await run(["-d"]))[1],

@@ -21,8 +21,8 @@ describe("a message under way", () => {
   it("is not delivered a second time when it is held and released", async () => {
     const desk = await Desk.make({ main: QUICK });
     const id = await desk.accept(["1@a"]);
-    assert.equal(await desk.store.hold(id), true);
-    assert.equal(await desk.store.release(id), true);
+    assert.deepEqual(await desk.store.hold([id]), [id]);
+    assert.deepEqual(await desk.store.release([id]), [id]);
     desk.qmgr.look();
     await settled();
     assert.deepEqual(desk.started, ["1@a"]);
@@ -37,8 +37,8 @@ describe("a message under way", () => {
   it("is tried again when it was released and its delivery failed", async () => {
     const desk = await Desk.make({ main: QUICK });
     const id = await desk.accept(["1@a"]);
-    await desk.store.hold(id);
-    await desk.store.release(id);
+    await desk.store.hold([id]);
+    await desk.store.release([id]);
     desk.qmgr.look();
     await desk.endAll("deferred");
     await desk.clock.pass(12_000);
@@ -70,10 +70,10 @@ describe("what somebody asked for", () => {
     desk.qmgr.flush([first, second]);
     assert.deepEqual(desk.started.length, 1);
     const waiting = desk.started[0] === "1@a" ? second : first;
-    await desk.store.hold(waiting);
+    await desk.store.hold([waiting]);
     await desk.endAll();
     await settled();
-    await desk.store.release(waiting);
+    await desk.store.release([waiting]);
     desk.qmgr.look();
     await settled();
     assert.deepEqual(desk.started, []);
@@ -215,5 +215,91 @@ describe("time that passes with nothing to do", () => {
     assert.ok(desk.clock.rung - before < 10, `${desk.clock.rung - before} timers rang`);
     await desk.clock.pass(2_000);
     assert.equal(desk.started.length, 2);
+  });
+});
+
+describe("expired by an operator (postsuper -e)", () => {
+  it("goes back without an attempt, with the reason of the last one", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const id = await desk.accept(["1@a", "2@b", "3@c"]);
+    await settled();
+    await desk.open.find(({ addresses }) => addresses === "1@a")!.end("deferred");
+    await desk.endAll("sent");
+    await over();
+    assert.deepEqual(await desk.store.expire([id]), [id]);
+    await desk.clock.pass(12_000);
+    await over();
+    assert.deepEqual([desk.started, desk.store.get(id)], [[], null]);
+    assert.deepEqual(desk.events.filter((event) => event.startsWith("undeliverable")), ["undeliverable 1@a"]);
+    const log = await desk.log();
+    assert.match(log, new RegExp(`${id}: from=<s@x>, status=force-expired, returned to sender`));
+    assert.doesNotMatch(log, /administratively/);
+  });
+
+  it("a message that was never tried", async () => {
+    const desk = await Desk.make({ main: "qmgr_message_active_limit = 1\n" });
+    await desk.accept(["1@a"]);
+    const id = await desk.accept(["2@b", "3@c"]);
+    assert.deepEqual(await desk.store.expire([id]), [id]);
+    await desk.endAll();
+    await over();
+    await desk.clock.pass(100);
+    await over();
+    assert.deepEqual([desk.started, desk.store.get(id)], [[], null]);
+    assert.deepEqual(desk.events.filter((event) => event.startsWith("undeliverable")), ["undeliverable 2@b 3@c"]);
+    const line = "to=<2@b>, relay=none, .*dsn=4.7.0, status=deferred \\(message is administratively expired\\)";
+    assert.match(await desk.log(), new RegExp(`${id}: ${line}`));
+  });
+
+  it("one that is under way is returned at its next attempt, if it is not delivered by this one", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    const [first, second] = [await desk.accept(["1@a"]), await desk.accept(["2@b"])];
+    await desk.store.expire([first, second]);
+    await desk.open.find(({ addresses }) => addresses === "1@a")!.end("sent");
+    await desk.open.find(({ addresses }) => addresses === "2@b")!.end("deferred");
+    await over();
+    assert.deepEqual([desk.store.queueOf(first), desk.store.queueOf(second)], [null, "deferred"]);
+    await desk.clock.pass(12_000);
+    await over();
+    assert.deepEqual([desk.started, desk.store.queueOf(second)], [[], null]);
+    assert.deepEqual(desk.events.filter((event) => event.startsWith("undeliverable")), ["undeliverable 2@b"]);
+  });
+});
+
+describe("requeued by an operator (postsuper -r)", () => {
+  const requeued = async (main = QUICK): Promise<{ desk: Desk; id: string }> => {
+    const desk = await Desk.make({ main });
+    const id = await desk.accept(["1@a"]);
+    await desk.endAll("deferred");
+    await over();
+    assert.deepEqual(await desk.store.requeue([id]), [id]);
+    return { desk, id };
+  };
+  const look = async (desk: Desk): Promise<void> => {
+    desk.qmgr.look();
+    await over();
+  };
+
+  it("leaves the queue for cleanup instead of being tried", async () => {
+    const { desk, id } = await requeued();
+    await look(desk);
+    assert.deepEqual([desk.started, desk.store.get(id), desk.qmgr.activeCount], [[], null, 0]);
+    assert.ok(desk.events.includes("requeue active"), "it is there until the new message is");
+  });
+
+  it("waits, and goes there again, when cleanup cannot take it now", async () => {
+    const { desk, id } = await requeued();
+    desk.requeues = false;
+    await look(desk);
+    assert.deepEqual([desk.started, desk.store.queueOf(id), desk.qmgr.activeCount], [[], "deferred", 0]);
+    desk.requeues = true;
+    desk.fails.set("requeue", 1);
+    await desk.clock.pass(12_000);
+    await over();
+    assert.equal(desk.store.queueOf(id), "deferred");
+    await desk.clock.pass(12_000);
+    await over();
+    assert.equal(desk.store.queueOf(id), null);
+    assert.match(await desk.log(), new RegExp(`warning: ${id}: not requeued: requeue: no space`));
   });
 });

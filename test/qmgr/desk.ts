@@ -116,6 +116,8 @@ export class Desk {
   qmgr!: Qmgr;
   /** Calls of the store and of notices that fail, by name; counted down. */
   readonly fails = new Map<string, number>();
+  /** What requeue answers. */
+  requeues = true;
 
   static async make(options: DeskOptions = {}): Promise<Desk> {
     const desk = new Desk();
@@ -143,6 +145,12 @@ export class Desk {
         undeliverable: (message, failed) => desk.#notice("undeliverable", message, failed),
         delayed: (message, waiting) => desk.#notice("delayed", message, waiting),
         delivered: (message, succeeded) => desk.#notice("delivered", message, succeeded),
+      },
+      requeue: async ({ id }) => {
+        await settled();
+        desk.#fail("requeue");
+        desk.events.push(`requeue ${desk.store.queueOf(id)}`);
+        return desk.requeues;
       },
     });
     return desk;

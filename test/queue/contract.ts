@@ -141,27 +141,66 @@ function lives(test: Test, storage: Storage): void {
   });
   test("held, released, removed by the operator", async (first, again) => {
     const { id } = await accept(first, pattern(100), envelopeOf(1, "a@b"));
-    assert.deepEqual([await first.hold("nobody"), await first.release(id), await first.remove("nobody")], [
-      false,
-      false,
-      false,
+    assert.deepEqual(await Promise.all([first.hold(["nobody"]), first.release([id]), first.remove(["nobody"])]), [
+      [],
+      [],
+      [],
     ]);
     first.activate(id);
-    assert.equal(await first.hold(id), true);
+    assert.deepEqual(await first.hold([id], ["incoming", "deferred"]), []);
+    assert.deepEqual(await first.hold(["nobody", id]), [id]);
     await first.defer(id, 50);
     let store = await again();
     assert.deepEqual(counts(store), [0, 0, 0, 1, 0]);
     assert.deepEqual([store.activate(id), store.nextDue()], [false, null]);
-    assert.equal(await store.release(id), true);
+    assert.deepEqual(await store.release([id, id]), [id]);
     store = await again();
     assert.equal(store.get(id)!.queue, "deferred");
-    assert.equal(await store.remove(id), true);
+    assert.deepEqual(await store.remove([id, "nobody", id]), [id]);
     store = await again();
     assert.deepEqual(counts(store), [0, 0, 0, 0, 0]);
     const incoming = store.begin();
     await incoming.append(pattern(10));
     const held = await incoming.commit(envelopeOf(1, "a@b"), true);
     assert.equal(held.entry.queue, "hold");
+  });
+  test("held mail that is deferred at the end of its delivery is listed by when it is due", async (store) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) ids.push((await accept(store, pattern(10), envelopeOf(i, "a@b"))).id);
+    for (const id of ids) store.activate(id);
+    assert.deepEqual(await store.hold(ids), ids);
+    await store.defer(ids[0]!, 500);
+    assert.deepEqual([...store.list("hold")], [ids[1], ids[2], ids[0]]);
+    assert.deepEqual([store.count("hold"), store.queueOf(ids[0]!), store.get(ids[0]!)!.due], [3, "hold", 500]);
+  });
+  test("expired and requeued by the operator, wherever the message is", async (first, again) => {
+    const ids: string[] = [];
+    for (let i = 0; i < 4; i++) ids.push((await accept(first, pattern(10), envelopeOf(i, "a@b"))).id);
+    const [waits, active, deferred, held] = ids as [string, string, string, string];
+    for (const id of [active, deferred]) first.activate(id);
+    await first.defer(deferred, 900);
+    await first.hold([held]);
+    const marks = (store: QueueStore): unknown[] =>
+      ids.map((id) => store.get(id)!).map(({ queue, expired, requeued }) => [queue, expired, requeued]);
+    assert.deepEqual(await first.expire([...ids, "nobody"], ["incoming", "active", "deferred"]), [
+      waits,
+      active,
+      deferred,
+    ]);
+    assert.deepEqual(await first.expire(ids), [held]);
+    assert.deepEqual(marks(first).map((mark) => (mark as unknown[])[1]), [true, true, true, true]);
+    assert.deepEqual(await first.requeue(ids), ids);
+    assert.deepEqual(marks(first), [
+      ["incoming", true, true],
+      ["active", true, true],
+      ["deferred", true, true],
+      ["deferred", true, true],
+    ]);
+    assert.deepEqual(await first.release([held]), []);
+    assert.ok(first.nextDue()! > 900, "due at once");
+    const store = await again();
+    const expected = ["incoming", storage.keeps ? "incoming" : "active", "deferred", "deferred"];
+    assert.deepEqual(marks(store), expected.map((queue) => [queue, true, true]));
   });
   test("flush makes deferred mail due now", async (store) => {
     const ids: string[] = [];

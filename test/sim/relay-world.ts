@@ -143,6 +143,7 @@ export class RelayWorld {
       resolve: toItsDomain,
       agents: new Map([["smtp", { rules, agent: new WatchedAgent(agent, sites), logName: "smtp" }]]),
       notices: new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }),
+      requeue: () => Promise.resolve(false),
     });
   }
 

@@ -115,6 +115,7 @@ export class World {
         delayed: () => Promise.resolve(),
         delivered: () => Promise.resolve(),
       },
+      requeue: () => Promise.resolve(false),
     });
   }
 

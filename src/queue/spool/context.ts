@@ -17,6 +17,8 @@ export interface SpoolTuning {
   readonly retryDelay: Millis;
   /** So much is written between two checkpoints, at least. */
   readonly checkpointBytes: number;
+  /** So much behind the last checkpoint makes closing write another. */
+  readonly closingBytes: number;
   /** Compaction starts when so much is dead, and more than lives. */
   readonly compactBytes: number;
   /** Open files of sealed segments. */
@@ -28,6 +30,7 @@ export const DEFAULT_TUNING: SpoolTuning = {
   lazyDelay: 100,
   retryDelay: 1000,
   checkpointBytes: 64 * 1024 * 1024,
+  closingBytes: 1,
   compactBytes: 64 * 1024 * 1024,
   openSegments: 8,
 };

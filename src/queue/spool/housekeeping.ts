@@ -40,6 +40,12 @@ export class Housekeeper {
     this.#writer = writer;
   }
 
+  /** The spool is open; so many bytes are behind its last checkpoint. */
+  start(replayed: number): void {
+    this.#sinceCheckpoint += replayed;
+    this.#wake();
+  }
+
   /** After a batch. */
   written(bytes: number): void {
     this.#sinceCheckpoint += bytes;
@@ -49,10 +55,10 @@ export class Housekeeper {
     const oldest = segments[0];
     const work = this.#sinceCheckpoint >= tuning.checkpointBytes ||
       segments.length > 1 && oldest !== undefined && (oldest.live === 0 || segments.length > SPARE_SEGMENTS);
-    if (work) this.wake();
+    if (work) this.#wake();
   }
 
-  wake(): void {
+  #wake(): void {
     if (this.#closing) return;
     this.#again = true;
     this.#running ??= this.#run().finally(() => {
@@ -60,11 +66,11 @@ export class Housekeeper {
     });
   }
 
-  /** Ends the work and writes the last checkpoint. */
+  /** Ends the work and writes the last checkpoint, unless reading the log is as good for the next start. */
   async close(): Promise<void> {
     this.#closing = true;
     await this.#running;
-    if (this.#sinceCheckpoint > 0) await this.#checkpoint();
+    if (this.#sinceCheckpoint >= this.#context.tuning.closingBytes) await this.#checkpoint();
   }
 
   async #run(): Promise<void> {

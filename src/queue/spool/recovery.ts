@@ -22,6 +22,8 @@ export interface Recovered {
   /** For this process: above any that was used. */
   readonly epoch: number;
   readonly number: number;
+  /** Bytes of the log that were read behind the checkpoint. */
+  readonly replayed: number;
 }
 
 async function listSegments(context: SpoolContext): Promise<void> {
@@ -119,21 +121,23 @@ function dropLost(context: SpoolContext): void {
   if (lost > 0) context.log.error(`damaged queue: ${lost} values were in segments that are missing`);
 }
 
-async function replayAll(context: SpoolContext): Promise<number> {
+async function replayAll(context: SpoolContext): Promise<{ readonly epoch: number; readonly bytes: number }> {
   const versions = await readHeads(context);
   const position = await loadCheckpoint(context);
+  let bytes = 0;
   for (const segment of context.segments) {
     if (segment.size <= SEGMENT_HEAD || position !== null && segment.number < position.segment) continue;
     const from = position?.segment === segment.number ? position.offset : SEGMENT_HEAD;
     await scanSegment(context, segment, versions.get(segment)!, from);
+    bytes += Math.max(0, segment.size - from);
   }
   if (position?.missing === true) dropLost(context);
-  return position?.epoch ?? 0;
+  return { epoch: position?.epoch ?? 0, bytes };
 }
 
 export async function recover(context: SpoolContext): Promise<Recovered> {
   await listSegments(context);
-  const checkpointEpoch = await replayAll(context);
+  const { epoch: checkpointEpoch, bytes: replayed } = await replayAll(context);
   const last = context.segments.at(-1);
   // Files that damaged or torn records named.
   context.slots.takeDropped();
@@ -145,5 +149,6 @@ export async function recover(context: SpoolContext): Promise<Recovered> {
   return {
     epoch: context.segments.reduce((epoch, segment) => Math.max(epoch, segment.epoch), checkpointEpoch) + 1,
     number: (last?.number ?? 0) + 1,
+    replayed,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * The spool: the queue in a local folder, one append-only log for each shard.
  *   <folder>/shard-<n>/{lock, checkpoint, <segments>, large/, corrupt/}
- *   locked --load(): recovery (checkpoint + log)--> open --close()--> closed (last checkpoint)
+ *   locked --load(): recovery (checkpoint + log)--> open --close(): checkpoint, if it is worth while--> closed
  * An acknowledged commit survives a power cut at any moment. Opening throws ConfigError when another process has the
  * shard, load() when its format is newer; both ResourceError when the folder cannot be read. See writer.ts for a disk
  * that fails.
@@ -61,15 +61,15 @@ class SpoolEngine implements QueueEngine {
   async load(): Promise<void> {
     const { files, folder } = this.#context;
     try {
-      const { epoch, number } = await recover(this.#context);
+      const { epoch, number, replayed } = await recover(this.#context);
       await prepareLarge(this.#context);
       await files.syncFolder(folder);
       await this.#writer.announce(epoch, number);
+      this.#housekeeper.start(replayed);
     } catch (error) {
       throw openingError(error, folder);
     }
     this.#loaded = true;
-    this.#housekeeper.wake();
   }
 
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {

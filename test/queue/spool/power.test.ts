@@ -88,14 +88,14 @@ async function changeOne(world: World, store: QueueStore): Promise<void> {
     }
   } else if (chance < 6) {
     message.state = "doubtful";
-    if (await store.remove(id)) message.state = "gone";
+    if ((await store.remove([id])).length > 0) message.state = "gone";
   } else if (chance < 7) {
     message.held = null;
-    if (await store.hold(id)) message.held = true;
+    if ((await store.hold([id])).length > 0) message.held = true;
   } else if (chance < 8) {
     if (message.held !== true) return;
     message.held = null;
-    if (await store.release(id)) message.held = false;
+    if ((await store.release([id])).length > 0) message.held = false;
   } else {
     store.activate(id);
     await store.mark(id, { done: [0], deferred: [{ index: 1, reason: "later", status: "4.0.0" }] }, "lazy");

@@ -123,7 +123,7 @@ describe("spool: what is on the disk", () => {
       const size = i === 50 ? 400_000 : 5000;
       const { id } = await accept(store, pattern(size, i), envelopeOf(i, "a@b"));
       if (i % 50 === 0) kept.set(id, [size, i]);
-      else await store.remove(id);
+      else await store.remove([id]);
     }
     await settle(store);
     assert.ok(bytesOf(folder) < 400_000, `${bytesOf(folder)} bytes are left of 2,000,000`);
@@ -144,7 +144,7 @@ describe("spool: what is on the disk", () => {
     const store = await openQueue(`fs:${folder}`, { runtime });
     const { id } = await accept(store, pattern(700_000), envelopeOf(1, "a@b"));
     assert.deepEqual(readdirSync(`${folder}/shard-0/large`), [id]);
-    await store.remove(id);
+    await store.remove([id]);
     const begun = store.begin();
     for (let at = 0; at < 3_000_000; at += 100_000) await begun.append(pattern(100_000));
     await store.close();
