@@ -18,7 +18,9 @@ export type Value = string | readonly Uint8Array[] | LargeFile;
 
 export type Operation =
   | { readonly kind: "put"; readonly key: string; readonly value: Value }
-  | { readonly kind: "delete"; readonly key: string };
+  | { readonly kind: "delete"; readonly key: string }
+  /** The first line of the key's text becomes this one (with its line end); the rest of the text stays. */
+  | { readonly kind: "line"; readonly key: string; readonly line: string };
 
 export interface Item {
   readonly key: string;
@@ -65,6 +67,8 @@ export interface QueueEngine {
    * key does not ask for it afterwards.
    */
   text(key: string): string | null;
+  /** Its first line, with the line end if it has one. */
+  firstLine(key: string): string | null;
   /** What is stored as text, in no order; the bytes are good until `visit` returns. For the time before any commit. */
   eachText(visit: TextVisitor): void;
   /** A small number that a stored text has as long as its key is there; -1: there is no such key. */
@@ -96,4 +100,13 @@ export function sizeOf(value: Value): number {
   let size = 0;
   for (const piece of value) size += piece.length;
   return size;
+}
+
+export function lineOf(text: string): string {
+  return text.slice(0, text.indexOf("\n") + 1) || text;
+}
+
+/** The text with another first line. */
+export function withLine(text: string, line: string): string {
+  return line + text.slice(lineOf(text).length);
 }

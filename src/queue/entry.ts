@@ -41,8 +41,6 @@ export class MessageRecord {
   parts: EntryParts | null = null;
   /** Where the engine has the entry; -1: nobody has looked yet. */
   row = -1;
-  /** As it is stored, while it is at hand; null: the engine knows. */
-  text: string | null = null;
 
   constructor(id: QueueId, queue: QueueName) {
     this.id = id;
@@ -63,7 +61,8 @@ function flagsOf({ warned, expired, requeued }: MessageRecord): number {
   return (warned ? FLAG.warned : 0) + (expired ? FLAG.expired : 0) + (requeued ? FLAG.requeued : 0);
 }
 
-function headOf(record: MessageRecord): string {
+/** The first line of the text, with the record's present state. */
+export function headOf(record: MessageRecord): string {
   const queue = record.queue === "active" || record.queue === "corrupt" ? record.origin : record.queue;
   return `${VERSION} ${LETTERS[queue]} ${whole(record.arrived)} ${whole(record.due)} ${record.size} ` +
     `${record.attempts} ${flagsOf(record)} ${record.chunks}\n`;
@@ -74,14 +73,11 @@ export function freshText(record: MessageRecord, envelope: Envelope): string {
   return `${headOf(record)}0\n${JSON.stringify(envelope)}`;
 }
 
-/** The text with the record's present state; `waiting` null keeps what it says there. */
-export function changedText(text: string, record: MessageRecord, waiting: readonly Waiting[] | null): string {
-  const first = text.indexOf("\n") + 1;
-  const second = text.indexOf("\n", first) + 1;
-  const kept = waiting === null
-    ? text.slice(first, second)
-    : JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status])) + "\n";
-  return headOf(record) + kept + text.slice(second);
+/** The text with the record's present state, and who waits now. */
+export function changedText(text: string, record: MessageRecord, waiting: readonly Waiting[]): string {
+  const second = text.indexOf("\n", text.indexOf("\n") + 1);
+  const list = JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status]));
+  return headOf(record) + list + text.slice(second);
 }
 
 const SPACE = 32;
@@ -125,13 +121,11 @@ export function glanceAt(text: Part): Pick<MessageRecord, "queue" | "due"> {
 const HEAD_ROOM = 256;
 const headBytes = new Uint8Array(HEAD_ROOM);
 
-/** The record of a message whose text is at hand. */
-export function recordOf(id: QueueId, text: string): MessageRecord {
-  const end = Math.min(text.indexOf("\n") + 1, HEAD_ROOM);
-  latin1EncodeInto(text.slice(0, end), headBytes, 0);
-  const record = readRecord(id, { bytes: headBytes, start: 0, end });
-  record.text = text;
-  return record;
+/** The record of a message whose text has that first line. */
+export function recordOf(id: QueueId, head: string): MessageRecord {
+  const end = Math.min(head.length, HEAD_ROOM);
+  latin1EncodeInto(end < head.length ? head.slice(0, end) : head, headBytes, 0);
+  return readRecord(id, { bytes: headBytes, start: 0, end });
 }
 
 export function freshWaiting(recipients: readonly Recipient[]): readonly Waiting[] {
@@ -177,6 +171,11 @@ export function readStored(
   const record = recordOf(id, `${head}\n`);
   const parts = record.queue === "corrupt" ? null : partsOf(waiting, envelope);
   return parts === null ? null : { record, parts };
+}
+
+/** Nobody is done, and nothing is known that the entry does not say. */
+export function saysNothing({ done, deferred }: Progress): boolean {
+  return done.length === 0 && deferred.length === 0;
 }
 
 /** Who still waits, with what is known now. */

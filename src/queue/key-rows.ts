@@ -144,6 +144,18 @@ export class KeyRows implements ArenaOwner {
     return row;
   }
 
+  /** Gives the key that was sought last, with nothing changed since, its value with another text before `from`. */
+  putBefore(text: string, from: number): number {
+    const former = this.valuePart(this.#found);
+    const row = this.#put(text.length + former.end - former.start - from);
+    const bytes = this.#bytesOf(row);
+    const at = this.#valueAt(row);
+    latin1EncodeInto(text, bytes, at);
+    const rest = former.bytes.subarray(former.start + from, former.end);
+    if (bytes !== former.bytes || at + text.length !== former.start + from) bytes.set(rest, at + text.length);
+    return row;
+  }
+
   putPart(value: Part): number {
     const { bytes, start, end } = value;
     const together = bytes === this.#adopted && this.#key === bytes && start === this.#keyStart + this.#keyLength;

@@ -103,7 +103,9 @@ export class MessageIndex {
     const row = this.#engine.rowOf(key);
     const queue = this.#restingIn(row);
     if (queue === null) return null;
-    const record = recordOf(id, this.#textOf(key));
+    const head = this.#engine.firstLine(key);
+    assert(head !== null, "an entry in the index has its text");
+    const record = recordOf(id, head);
     record.queue = queue;
     record.origin = "deferred";
     record.due = this.#resting[queue].dueOf(row);
@@ -112,15 +114,14 @@ export class MessageIndex {
   }
 
   /** The entry as it is stored, or is about to be. */
-  text({ id, text }: MessageRecord): string {
-    return text ?? this.#textOf(entryKey(id));
+  text({ id }: MessageRecord): string {
+    return this.#textOf(entryKey(id));
   }
 
   /** In its queue, from now on; a resting one: due when it says. */
   enter(record: MessageRecord): void {
     const { id, queue } = record;
     if (rests(queue)) return this.#resting[queue].add(this.#row(record), record.due);
-    record.text = null;
     this.#records.set(id, record);
     this.#queues[queue].add(record);
   }

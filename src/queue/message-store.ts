@@ -14,9 +14,11 @@ import {
   type EntryParts,
   freshText,
   freshWaiting,
+  headOf,
   MessageRecord,
   queueEntry,
   readParts,
+  saysNothing,
   waitingAfter,
 } from "./entry.ts";
 import { type Accept, chunkKey, contentKey, dropOrphans, IncomingMessage } from "./incoming.ts";
@@ -140,7 +142,7 @@ export class MessageStore implements QueueStore {
   defer(id: QueueId, due: Millis, progress?: Progress): Promise<void> {
     const record = this.#index.record(id);
     if (record === null || record.queue === "corrupt") return DONE;
-    const parts = progress === undefined ? null : this.#parts(record);
+    const parts = progress === undefined || saysNothing(progress) ? null : this.#parts(record);
     const waiting = parts === null ? null : waitingAfter(parts.waiting, progress!);
     if (waiting?.length === 0) return this.#remove(record, "lazy");
     record.attempts++;
@@ -226,7 +228,6 @@ export class MessageStore implements QueueStore {
     const failed = await failuresOf(new Set(changes.map(({ over }) => over)));
     for (const { record, former, over } of changes) {
       if (!failed.has(over)) continue;
-      record.text = null;
       undo(record, former);
     }
     for (const error of failed.values()) throw error;
@@ -320,9 +321,11 @@ export class MessageStore implements QueueStore {
   }
 
   #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {
-    const value = changedText(this.#index.text(record), record, waiting);
-    if (record.text !== null) record.text = value;
-    return this.#engine.commit([{ kind: "put", key: entryKey(record.id), value }], durability);
+    const key = entryKey(record.id);
+    const operation: Operation = waiting === null
+      ? { kind: "line", key, line: headOf(record) }
+      : { kind: "put", key, value: changedText(this.#index.text(record), record, waiting) };
+    return this.#engine.commit([operation], durability);
   }
 
   #deletions(record: MessageRecord): Operation[] {

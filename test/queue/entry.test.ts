@@ -5,7 +5,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { changedText, freshText, MessageRecord, readParts, readRecord } from "../../src/queue/entry.ts";
+import { withLine } from "../../src/queue/engine.ts";
+import {
+  changedText,
+  freshText,
+  headOf,
+  MessageRecord,
+  readParts,
+  readRecord,
+  recordOf,
+} from "../../src/queue/entry.ts";
 import type { Part } from "../../src/queue/key-rows.ts";
 import { latin1Encode } from "../../src/latin1.ts";
 import { FieldReader } from "../../src/queue/field-reader.ts";
@@ -38,9 +47,19 @@ describe("queue entry", () => {
     assert.equal(parts.waiting.length, 2);
     Object.assign(record, { queue: "hold", attempts: 7, warned: true });
     const waiting = [{ ...parts.waiting[1]!, reason: "line\nend \xff", status: "4.4.1" }];
-    const changed = changedText(changedText(text, record, waiting), record, null);
-    const held = readRecord("ABCDEF0", partOf(changed));
-    assert.deepEqual([held.queue, held.attempts, held.warned], ["hold", 7, true]);
+    const deferred = changedText(text, record, waiting);
+    Object.assign(record, { attempts: 8, expired: true });
+    const changed = withLine(deferred, headOf(record));
+    for (const held of [readRecord("ABCDEF0", partOf(changed)), recordOf("ABCDEF0", headOf(record))]) {
+      assert.deepEqual([held.queue, held.attempts, held.warned, held.expired, held.requeued], [
+        "hold",
+        8,
+        true,
+        true,
+        false,
+      ]);
+    }
+    assert.equal(recordOf("X", "1 I 1 1 10 0 0 ".padEnd(999, "0")).queue, "corrupt");
     assert.deepEqual(readParts(changed)!.waiting, [
       { recipient: parts.envelope.recipients[1], index: 1, reason: "line\nend \xff", status: "4.4.1" },
     ]);

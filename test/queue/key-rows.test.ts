@@ -35,6 +35,17 @@ class Both {
     this.model.set(key, { row, value });
   }
 
+  /** Another text in the place of some of a value's first bytes. */
+  putBefore(key: string, before: string): void {
+    const known = this.model.get(key);
+    if (known === undefined) return;
+    const from = this.#random.below(known.value.length + 1);
+    const same = this.#random.below(3) === 0 ? before.padEnd(from, "-").slice(0, from) : before;
+    assert.equal(this.rows.find(key), known.row);
+    assert.equal(this.rows.putBefore(same, from), known.row);
+    this.model.set(key, { row: known.row, value: same + known.value.slice(from) });
+  }
+
   /** Some keys and values as they stand in one text. */
   adopt(pairs: readonly (readonly [string, string])[]): void {
     const bytes = latin1Encode(pairs.map(([key, value]) => `${key} 1 2 3 ${value}`).join(""));
@@ -84,6 +95,7 @@ describe("key rows", () => {
       const fill = Math.floor(step / 15_000) % 2 === 0;
       const choice = random.below(100);
       if (choice === 0) both.adopt(Array.from({ length: random.below(40) }, () => [any(), text(random, 0, 300)]));
+      else if (choice < 10) both.putBefore(any(), text(random, 0, 60));
       else if (choice < (fill ? 80 : 20)) both.put(any(), text(random, 0, random.below(500) === 0 ? 300_000 : most));
       else both.delete(any());
       if (step % 3000 === 0) both.check();
@@ -100,6 +112,28 @@ describe("key rows", () => {
     both.adopt([["a", ""], ["b", "4"]]);
     both.put("a", "longer");
     both.check();
+  });
+  it("a key that is sought again is where it is by now", () => {
+    const rows = new KeyRows();
+    const find = (key: string): number => rows.find(key);
+    assert.deepEqual([find("a"), find("a")], [-1, -1]);
+    const a = rows.put("1");
+    assert.deepEqual([find("a"), find("b"), find("a")], [a, -1, a]);
+    const other = latin1Encode("b");
+    assert.equal(rows.findPart({ bytes: other, start: 0, end: 1 }), -1);
+    const b = rows.putPart({ bytes: other, start: 0, end: 1 });
+    assert.deepEqual([find("b"), find("a")], [b, a]);
+    rows.delete(b);
+    assert.deepEqual([find("a"), find("b")], [a, -1]);
+    rows.delete(find("a"));
+    assert.deepEqual([find("a"), rows.size], [-1, 0]);
+    rows.adopt(other);
+    rows.findPart({ bytes: other, start: 0, end: 1 });
+    rows.putPart({ bytes: other, start: 1, end: 1 });
+    assert.equal(find("a"), -1);
+    assert.ok(find("b") >= 0);
+    rows.clear();
+    assert.equal(find("b"), -1);
   });
   it("many changes of a few keys take no more memory than a few", () => {
     const both = new Both(new Seeded(SEED));

@@ -10,6 +10,7 @@
 
 import { latin1EncodeInto } from "../../latin1.ts";
 import type { Operation, Value } from "../engine.ts";
+import type { Part } from "../key-rows.ts";
 import type { Crc32, Seeds } from "./segment.ts";
 
 export const BLOCK = 32768;
@@ -24,6 +25,11 @@ const OPERATION_HEAD = 7;
 const BUFFER = 512 * 1024;
 /** A record up to here is put together in the buffer: one long piece is written faster than many short ones. */
 const COPIED = 64 * 1024;
+
+/** With what else is to be in the record of an operation that tells of a part alone. */
+export type FramedOperation =
+  | Exclude<Operation, { readonly kind: "line" }>
+  | { readonly kind: "line"; readonly key: string; readonly line: string; readonly rest: Part };
 
 /** What of a value stands in the table. */
 function tableText(value: Value): string {
@@ -74,12 +80,16 @@ export class Framer {
   }
 
   /** Where in the file the record starts. */
-  add(operations: readonly Operation[]): number {
+  add(operations: readonly FramedOperation[]): number {
     let table = 4;
     let bulk = 0;
     for (const operation of operations) {
       table += OPERATION_HEAD + operation.key.length;
       if (operation.kind === "delete") continue;
+      if (operation.kind === "line") {
+        table += operation.line.length + operation.rest.end - operation.rest.start;
+        continue;
+      }
       const value = operation.value;
       if (typeof value === "string") table += value.length;
       else if ("file" in value) table += tableText(value).length;
@@ -111,7 +121,7 @@ export class Framer {
     bulk.length = 0;
   }
 
-  #writeTable(operations: readonly Operation[], table: number): void {
+  #writeTable(operations: readonly FramedOperation[], table: number): void {
     const buffer = this.#buffer;
     const bulk = this.#bulk;
     bulk.length = 0;
@@ -119,9 +129,15 @@ export class Framer {
     for (const operation of operations) {
       const { key } = operation;
       let text = "";
+      let rest: Part | null = null;
       let kind: number = KIND.delete;
       let length = 0;
-      if (operation.kind === "put") {
+      if (operation.kind === "line") {
+        text = operation.line;
+        rest = operation.rest;
+        kind = KIND.text;
+        length = text.length + rest.end - rest.start;
+      } else if (operation.kind === "put") {
         const value = operation.value;
         text = tableText(value);
         length = text.length;
@@ -141,6 +157,7 @@ export class Framer {
       at = writeUint32(buffer, at + 3, length);
       at = writeText(buffer, at, key);
       at = writeText(buffer, at, text);
+      if (rest !== null) at = copyPart(buffer, at, rest);
     }
     this.#used = at;
   }
@@ -238,6 +255,11 @@ function writeUint32(buffer: Uint8Array, at: number, value: number): number {
 function writeText(buffer: Uint8Array, at: number, text: string): number {
   latin1EncodeInto(text, buffer, at);
   return at + text.length;
+}
+
+function copyPart(buffer: Uint8Array, at: number, { bytes, start, end }: Part): number {
+  buffer.set(bytes.subarray(start, end), at);
+  return at + end - start;
 }
 
 function writeHead(buffer: Uint8Array, at: number, crc: number, length: number, type: number): void {

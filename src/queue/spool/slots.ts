@@ -4,6 +4,7 @@
  * (key-rows.ts); a Slot is made when somebody asks for it.
  */
 
+import { assert } from "../../errors.ts";
 import { latin1Decode } from "../../latin1.ts";
 import type { Operation, TextVisitor } from "../engine.ts";
 import { KeyRows, type Part } from "../key-rows.ts";
@@ -56,10 +57,17 @@ const START = 3;
 const LENGTH_LOW = 4;
 const LENGTH_HIGH = 5;
 const COLUMNS = 6;
+const LINE_END = 10;
 const TWO_32 = 2 ** 32;
 
 function takenBytes(kind: number, length: number): number {
   return kind === FILE ? 64 : length + 32;
+}
+
+/** Behind the first line of bytes [start, end). */
+export function lineEnd(bytes: Uint8Array, start: number, end: number): number {
+  const found = bytes.indexOf(LINE_END, start);
+  return found < 0 || found >= end ? end : found + 1;
 }
 
 export class Slots {
@@ -83,6 +91,12 @@ export class Slots {
   get(key: string): Slot | null {
     const row = this.#keys.find(key);
     return row < 0 ? null : this.slotAt(row);
+  }
+
+  /** The key's text as bytes, good until the next change; null: it has none. */
+  textPart(key: string): Part | null {
+    const row = this.#keys.find(key);
+    return row >= 0 && this.#isText(row) ? this.#keys.valuePart(row) : null;
   }
 
   /** The key's value, if it is text. */
@@ -235,6 +249,10 @@ export class Slots {
         this.delete(key);
         continue;
       }
+      if (operation.kind === "line") {
+        this.#putLine(key, operation.line, segment, offset);
+        continue;
+      }
       const value = operation.value;
       if (typeof value === "string") {
         this.put(key, "text", { segment, offset, start: 0, length: value.length }, value);
@@ -247,6 +265,15 @@ export class Slots {
         bulk += length;
       }
     }
+  }
+
+  #putLine(key: string, line: string, segment: Segment, offset: number): void {
+    const row = this.#keys.find(key);
+    assert(row >= 0, "a line is changed of a text");
+    const { bytes, start, end } = this.#keys.valuePart(row);
+    this.#leave(row, null);
+    this.#keys.putBefore(line, lineEnd(bytes, start, end) - start);
+    this.#enter(row, TEXT, { segment, offset, start: 0, length: this.#keys.valueLength(row) });
   }
 
   takeDropped(): readonly string[] {

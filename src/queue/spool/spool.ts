@@ -116,7 +116,11 @@ class SpoolEngine implements QueueEngine {
   }
 
   text(key: string): string | null {
-    return this.#writer.text(key) ?? this.#context.slots.text(key);
+    return this.#writer.text(key);
+  }
+
+  firstLine(key: string): string | null {
+    return this.#writer.firstLine(key);
   }
 
   eachText(visit: TextVisitor): void {

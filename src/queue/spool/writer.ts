@@ -8,13 +8,14 @@
  * A writer that sees the segment of a newer epoch stops for good.
  */
 
-import { messageOf, ResourceError } from "../../errors.ts";
+import { assert, messageOf, ResourceError } from "../../errors.ts";
 import type { Timer } from "../../runtime.ts";
 import type { Durability, Operation } from "../engine.ts";
 import { removeDurably, resourceError, type SpoolContext } from "./context.ts";
-import { Framer } from "./framing.ts";
+import { type FramedOperation, Framer } from "./framing.ts";
 import { headOf, type Limit, LIMITS, Segment, SEGMENT_HEAD } from "./segment.ts";
-import type { Slot } from "./slots.ts";
+import { lineEnd, type Slot } from "./slots.ts";
+import { UnwrittenTexts } from "./unwritten.ts";
 
 const DONE: Promise<void> = Promise.resolve();
 
@@ -31,38 +32,6 @@ class Pending {
     this.operations = operations;
     this.lazy = lazy;
     this.copied = copied;
-  }
-}
-
-/** Texts of commits that are not in the index yet: the last one of each key. */
-class UnwrittenTexts {
-  readonly #texts = new Map<string, string>();
-
-  get(key: string): string | null {
-    return this.#texts.get(key) ?? null;
-  }
-
-  add(operations: readonly Operation[]): void {
-    for (const operation of operations) {
-      if (operation.kind === "put" && typeof operation.value === "string") {
-        this.#texts.set(operation.key, operation.value);
-      }
-    }
-  }
-
-  /** They are in the index. */
-  settle(operations: readonly Operation[]): void {
-    for (const operation of operations) {
-      if (operation.kind === "put" && this.#texts.get(operation.key) === operation.value) {
-        this.#texts.delete(operation.key);
-      }
-    }
-  }
-
-  /** Others have not happened: these alone are left, in their order. */
-  reset(left: readonly (readonly Operation[])[]): void {
-    this.#texts.clear();
-    for (const operations of left) this.add(operations);
   }
 }
 
@@ -90,7 +59,7 @@ export class Writer {
   #number = 0;
   #active: Segment | null = null;
   #records: Pending[] = [];
-  readonly #texts = new UnwrittenTexts();
+  readonly #texts: UnwrittenTexts;
   #copies: Pending[] = [];
   #waiting: Waiting | null = null;
   /** Somebody waits, or lazy operations are old enough. */
@@ -106,6 +75,7 @@ export class Writer {
   constructor(context: SpoolContext, written: (bytes: number) => void) {
     this.#context = context;
     this.#framer = new Framer(context.crc32);
+    this.#texts = new UnwrittenTexts(context.slots);
     this.#written = written;
   }
 
@@ -119,16 +89,20 @@ export class Writer {
 
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
-    this.#records.push(new Pending(operations, durability === "lazy", null));
-    this.#texts.add(operations);
+    const whole = this.#texts.add(operations);
+    this.#records.push(new Pending(whole, durability === "lazy", null));
     if (durability === "durable") return this.#request();
     this.#arm(this.#context.tuning.lazyDelay);
     return DONE;
   }
 
-  /** The text that the key gets by what is not in the index yet; null: the index knows. */
+  /** The key's text as it was put last, in the index or on the way to it. */
   text(key: string): string | null {
-    return this.#texts.get(key);
+    return this.#texts.text(key);
+  }
+
+  firstLine(key: string): string | null {
+    return this.#texts.firstLine(key);
   }
 
   /** Writes living values of an old segment again; those that changed meanwhile are passed over. */
@@ -258,7 +232,7 @@ export class Writer {
     framer.begin(start, segment.seeds);
     if (start === 0) framer.raw(headOf(this.#context.crc32, segment.seeds, this.#limits));
     for (const record of records) {
-      record.offset = framer.add(record.operations);
+      record.offset = framer.add(this.#framed(record.operations));
       record.bulk = framer.tableBytes;
     }
     await segment.file!.write(framer.finish(), start);
@@ -266,6 +240,18 @@ export class Writer {
     segment.size = framer.position;
     if (start === 0) this.#limits = [];
     return segment.size - start;
+  }
+
+  /** Of texts of which a line is changed the rest is what the index has. */
+  #framed(operations: readonly Operation[]): readonly FramedOperation[] {
+    if (!operations.some(({ kind }) => kind === "line")) return operations as readonly FramedOperation[];
+    return operations.map((operation) => {
+      if (operation.kind !== "line") return operation;
+      const part = this.#context.slots.textPart(operation.key);
+      assert(part !== null, "a line is changed of a text");
+      const { bytes, start, end } = part;
+      return { ...operation, rest: { bytes, start: lineEnd(bytes, start, end), end } };
+    });
   }
 
   #apply(segment: Segment, records: readonly Pending[]): void {

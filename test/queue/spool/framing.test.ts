@@ -5,10 +5,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
-import type { Operation } from "../../../src/queue/engine.ts";
 import { latin1Decode } from "../../../src/latin1.ts";
 import type { Part } from "../../../src/queue/key-rows.ts";
-import { BLOCK, Framer } from "../../../src/queue/spool/framing.ts";
+import { BLOCK, type FramedOperation, Framer } from "../../../src/queue/spool/framing.ts";
 import { readRecord } from "../../../src/queue/spool/record.ts";
 import { scanRecords } from "../../../src/queue/spool/scan.ts";
 import { seedsOf } from "../../../src/queue/spool/segment.ts";
@@ -50,7 +49,7 @@ describe("framing", () => {
     const framer = new Framer(crc32);
     const chunks: Uint8Array[] = [new Uint8Array(64)];
     const offsets: number[] = [];
-    const written: (readonly Operation[])[] = [];
+    const written: (readonly FramedOperation[])[] = [];
     let position = 64;
     for (let batch = 0; batch < 60; batch++) {
       framer.begin(position, seeds);
@@ -61,10 +60,17 @@ describe("framing", () => {
           new Uint8Array(0),
           pattern(random.below(9)),
         ];
-        const operations: Operation[] = [
+        const rest = pattern(random.below(random.below(10) === 0 ? 100_000 : 300));
+        const operations: FramedOperation[] = [
           { kind: "put", key: `entry:${batch}`, value: text },
           { kind: "put", key: "c\xe9", value: bulk },
           { kind: "delete", key: `content:${i}` },
+          {
+            kind: "line",
+            key: `entry:${i}`,
+            line: "l\xe9\n",
+            rest: { bytes: rest, start: rest.length >> 2, end: rest.length },
+          },
           { kind: "put", key: "large", value: { file: "ABC", size: 2 ** 40 } },
         ];
         const some = operations.filter(() => random.below(3) > 0);
@@ -87,7 +93,9 @@ describe("framing", () => {
         const back = read[place]!;
         assert.equal(textOf(back.key), operation.key);
         if (operation.kind === "delete") assert.equal(back.kind, "delete");
-        else if (typeof operation.value === "string") {
+        else if (operation.kind === "line") {
+          assert.ok(back.kind === "text" && textOf(back.text) === operation.line + textOf(operation.rest));
+        } else if (typeof operation.value === "string") {
           assert.ok(back.kind === "text" && textOf(back.text) === operation.value);
         } else if ("file" in operation.value) {
           assert.ok(back.kind === "file" && back.size === 2 ** 40 && textOf(back.text) === "ABC");
