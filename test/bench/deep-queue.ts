@@ -1,8 +1,8 @@
 /**
  * A long queue: the time and memory that the tools need, the time from start to banner, and the latency of new mail
  * while all of the queue, for a destination that refuses connections, is due. Prints one table, beside Debian's
- * Postfix where that is installed and the user is root. The program runs as it is installed: compiled by tsc first.
- * What is short is the median of several rounds.
+ * Postfix where that is installed and the user is root. The program runs as it is installed. What is short is the
+ * median of several rounds.
  *   node test/bench/deep-queue.ts [messages]
  */
 
@@ -15,7 +15,15 @@ import { currentRuntime } from "../../runtimes/select.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Encode } from "../../src/latin1.ts";
 import { openQueue } from "../../src/queue/open.ts";
-import { freePort, type Running, type RunningOptions, sleep, startPostrider, until } from "../postrider.ts";
+import {
+  freePort,
+  type Running,
+  type RunningOptions,
+  scriptCommand,
+  sleep,
+  startPostrider,
+  until,
+} from "../postrider.ts";
 import { Sink } from "../sink.ts";
 import { SmtpClient } from "../smtp-client.ts";
 import { debianPostfix, startDebianPostfix, submit } from "../system/debian-postfix.ts";
@@ -54,17 +62,26 @@ default_destination_concurrency_failed_cohort_limit = 1
 
 const median = (numbers: readonly number[]): number => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]!;
 
+interface Run {
+  readonly seconds: number;
+  readonly kilobytes: number;
+}
+
 /** Medians of both over the rounds, of a command whose output is thrown away. */
 async function measured(command: readonly string[], rounds = ROUNDS): Promise<string> {
-  const runs: { seconds: number; kilobytes: number }[] = [];
+  const runs: Run[] = [];
   for (let round = 0; round < rounds; round++) runs.push(await measuredOnce(command));
+  return medians(runs);
+}
+
+function medians(runs: readonly Run[]): string {
   const seconds = median(runs.map((run) => run.seconds)).toFixed(2);
   const kilobytes = median(runs.map((run) => run.kilobytes));
   return kilobytes === 0 ? `${seconds} s` : `${seconds} s, ${Math.round(kilobytes / 1024)} MB`;
 }
 
 /** Seconds and resident kilobytes. */
-function measuredOnce(command: readonly string[]): Promise<{ seconds: number; kilobytes: number }> {
+function measuredOnce(command: readonly string[]): Promise<Run> {
   return new Promise((resolve) => {
     const start = performance.now();
     const child = spawn("/usr/bin/env", ["time", "-f", "%M", ...command], { stdio: ["ignore", "ignore", "pipe"] });
@@ -91,6 +108,24 @@ async function tools(side: Side): Promise<void> {
   // Each leaves the queue as the next one wants it.
   for (const option of ["-h", "-H"]) {
     report(side.name, `postsuper ${option} ALL`, await measured(side.tool("postsuper", option, "ALL"), 1));
+  }
+}
+
+/** While nothing runs, the programs in turns; each command leaves the queue as the next one wants it. */
+async function stoppedTools(side: string, programs: ReadonlyMap<string, Side["tool"]>): Promise<void> {
+  const commands = ["postqueue -p", "postqueue -j", "qshape deferred", "postsuper -h ALL", "postsuper -H ALL"];
+  const runs = new Map(commands.map((command) => [command, [...programs].map((): Run[] => [])]));
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [at, tool] of [...programs.values()].entries()) {
+      for (const command of commands) {
+        const [name, ...words] = command.split(" ") as [string, ...string[]];
+        runs.get(command)![at]!.push(await measuredOnce(tool(name, ...words)));
+      }
+    }
+  }
+  const names = [...programs.keys()];
+  for (const [command, of] of runs) {
+    report(side, `${command}, stopped`, of.map((one, at) => `${names[at]}${medians(one)}`).join("; "));
   }
 }
 
@@ -224,6 +259,11 @@ async function postrider(): Promise<void> {
     );
     report("Postrider", `an empty queue, ${runtime}`, told(await startsOf({ main, program, runtime })));
   }
+  const stopped = ["node", "bun", "deno"].map((name): [string, Side["tool"]] => {
+    const { command, arguments: words } = scriptCommand(program, name);
+    return [`${name} `, (tool, ...rest) => [command, ...words, tool, "-c", `${folder}/etc`, ...rest]];
+  });
+  await stoppedTools("Postrider", new Map(stopped));
   const running: Running = await startPostrider({ folder, main: main + queue, program });
   const [command, words] = [process.execPath, [program]];
   const side: Side = {
@@ -281,6 +321,8 @@ async function debian(): Promise<void> {
   };
   spawnSync("postfix", ["-c", `${folder}/etc`, "stop"]);
   const id = cloneDeferred(folder, find("deferred"), find("defer"));
+  const tool = (name: string, ...rest: string[]): string[] => [name, "-c", `${folder}/etc`, ...rest];
+  await stoppedTools("Postfix", new Map([["", tool]]));
   const start = startOf(postfix.port);
   spawn("postfix", ["-c", `${folder}/etc`, "start"], { stdio: "ignore" });
   report("Postfix", "start to banner", told(await start));
@@ -294,7 +336,7 @@ async function debian(): Promise<void> {
     name: "Postfix",
     port: postfix.port,
     pid: qmgr,
-    tool: (name, ...rest) => [name, "-c", `${folder}/etc`, ...rest],
+    tool,
     aQueueId: () => id,
     makeAllDue: () => void spawnSync("postqueue", ["-c", `${folder}/etc`, "-f"]),
   };
