@@ -40,7 +40,7 @@ const ANSWERERS: Partial<Record<QueueRequest, Answerer>> = {
   read,
   remove: (world, request) => change(world, request, LISTED, (ids, within) => world.store.remove(ids, within)),
   hold: (world, request) => change(world, request, NOT_HELD, (ids, within) => world.store.hold(ids, within)),
-  release: (world, request) => change(world, request, ["hold"], (ids) => world.store.release(ids)),
+  release: (world, request) => change(world, request, ["hold"], (ids, within) => world.store.release(ids, within)),
   expire: (world, request) => change(world, request, LISTED, (ids, within) => world.store.expire(ids, within)),
   requeue: (world, request) => change(world, request, LISTED, (ids, within) => world.store.requeue(ids, within)),
 };

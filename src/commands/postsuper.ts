@@ -88,10 +88,13 @@ function valid(tool: Tool, id: string): boolean {
   return false;
 }
 
+/** Each line is an id, the whole of it: what else stands in a list must not name messages. */
 async function inputIds(tool: Tool): Promise<string[]> {
   let text = "";
   for await (const chunk of tool.processes.readInput()) text += latin1Decode(chunk);
-  return text.split(/\s+/).filter((word) => word !== "");
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines;
 }
 
 async function act(tool: Tool, config: Config, queues: readonly string[], chosen: readonly Choice[]): Promise<void> {

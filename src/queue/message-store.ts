@@ -177,9 +177,10 @@ export class MessageStore implements QueueStore {
     });
   }
 
-  release(ids: readonly QueueId[]): Promise<readonly QueueId[]> {
+  release(ids: readonly QueueId[], within = EVERYWHERE): Promise<readonly QueueId[]> {
     const now = this.#options.clock.now();
-    return this.#change(ids, ["hold"], (record) => {
+    return this.#change(ids, within, (record) => {
+      if (record.queue !== "hold") return null;
       this.#index.defer(record, now);
       return this.#rewrite(record, "durable");
     }, (record) => {

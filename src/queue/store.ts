@@ -114,7 +114,7 @@ export interface QueueStore extends ContentSource {
    */
   remove(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
   hold(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
-  release(ids: readonly QueueId[]): Promise<readonly QueueId[]>;
+  release(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
   /** Out of hold, and through cleanup again instead of the next attempt. */
   requeue(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
   /** They are returned to their senders when they are tried the next time. */

@@ -56,6 +56,12 @@ describe("postsuper", () => {
     const input = `${ids[0]}\n${ids[3]}\nABCDEF0\n`;
     assert.deepEqual(await run(["-d", "-"], input), [0, "ID1: removed\nID4: removed\nDeleted: 2 messages\n"]);
     assert.deepEqual(await run(["-d", "-"]), [0, "Deleted: 0 messages\n"]);
+    assert.deepEqual(await run(["-d", "-"], `${ids[1]} x\n\n${ids[2]}`), [
+      0,
+      "warning: invalid mail queue id: ID2 x\nwarning: invalid mail queue id: \nID3: removed\nDeleted: 1 message\n",
+    ]);
+    assert.deepEqual(await run(["-d", "-"], "ALL\n"), [0, "Deleted: 0 messages\n"]);
+    assert.equal(await queues(), "- deferred - -");
   });
   it("holds and releases", async () => {
     assert.deepEqual(await run(["-h", ids[0]!, "-h", ids[3]!]), [
@@ -64,6 +70,7 @@ describe("postsuper", () => {
     ]);
     assert.deepEqual(await run(["-h", "ALL", "deferred"]), [0, "Placed on hold: 1 message\n"]);
     assert.equal(await queues(), "hold hold incoming hold");
+    assert.deepEqual(await run(["-H", "ALL", "deferred"]), [0, "Released from hold: 0 messages\n"]);
     assert.deepEqual(await run(["-H", ids[0]!]), [0, "ID1: released from hold\nReleased from hold: 1 message\n"]);
     assert.deepEqual(await run(["-H", "ALL"]), [0, "Released from hold: 2 messages\n"]);
     assert.equal(await queues(), "deferred deferred incoming deferred");
@@ -76,7 +83,7 @@ describe("postsuper", () => {
       "ID1: expired\nID4: expired\nForce-expired: 2 messages\n",
     ]);
     assert.deepEqual([await queues(), await marks()], ["deferred deferred incoming hold", "x--x"]);
-    assert.deepEqual(await run(["-f", "-"], `${ids[1]} ${ids[3]}`), [
+    assert.deepEqual(await run(["-f", "-"], `${ids[1]}\n${ids[3]}\n`), [
       0,
       "ID2: expired\nID4: released from hold\nForce-expired: 1 message\nReleased from hold: 1 message\n",
     ]);
