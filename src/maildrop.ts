@@ -26,6 +26,9 @@ export interface Dropped extends Submission {
   readonly contentAt: number;
 }
 
+/** An open file, or what is read like one. */
+export type Readable = Pick<OpenFile, "read">;
+
 const MAGIC = "postrider-maildrop 1\n";
 const PREFACE_LIMIT = 16 * 1024 * 1024;
 const READ_SIZE = 256 * 1024;
@@ -37,7 +40,7 @@ export function maildropPreface(submission: Submission): Uint8Array {
 }
 
 /** The envelope of a maildrop file, or why it is none. */
-export async function readDropped(file: OpenFile): Promise<Dropped | string> {
+export async function readDropped(file: Readable): Promise<Dropped | string> {
   let text = "";
   const buffer = new Uint8Array(READ_SIZE);
   for (let at = 0; at < PREFACE_LIMIT;) {
@@ -84,7 +87,7 @@ function parsePreface(json: string, contentAt: number): Dropped | string {
 }
 
 /** The content with CRLF line ends. */
-export async function* contentPieces(file: OpenFile, dropped: Dropped): AsyncIterable<Uint8Array> {
+export async function* contentPieces(file: Readable, dropped: Dropped): AsyncIterable<Uint8Array> {
   const lines = new LineEnds();
   for (let at = dropped.contentAt;;) {
     const buffer = new Uint8Array(READ_SIZE);

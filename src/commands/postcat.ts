@@ -1,7 +1,8 @@
 /**
  * postcat(1): shows messages in Postfix's layout. -q: by queue id, from the running system or the store; else the named
- * maildrop files, or standard input. -e envelope, -h headers, -b body (all three without any). Exit status 0; 1 when a
- * message is not there.
+ * maildrop files, or standard input. -e envelope, -h headers, -b body (all three without any); -d record types, -o
+ * offsets and -s what begins there, of the queue file that Postfix would have. Exit status 0; 1 when a message is not
+ * there.
  */
 
 import type { Config } from "../config/config.ts";
@@ -9,10 +10,10 @@ import type { ClientOrigin, Envelope, Notify } from "../envelope.ts";
 import { systemCode } from "../errors.ts";
 import { ctime, headerNameLength } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
-import { contentPieces, type Dropped, readDropped } from "../maildrop.ts";
+import { contentPieces, type Dropped, type Readable, readDropped } from "../maildrop.ts";
 import type { QueueEntry } from "../queue/store.ts";
 import type { ReadAnswer } from "../queue-requests.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Millis, Runtime } from "../runtime.ts";
 import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
 import { Fatal, runTool, systemText, type Tool } from "./tool.ts";
@@ -24,6 +25,11 @@ interface Shown {
   readonly envelope: boolean;
   readonly headers: boolean;
   readonly body: boolean;
+  readonly types: boolean;
+  readonly offsets: boolean;
+  readonly verbose: boolean;
+  /** Records before this offset are passed over. */
+  readonly from: number;
 }
 
 export function postcat(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
@@ -31,9 +37,20 @@ export function postcat(runtime: Runtime, arguments_: readonly string[]): Promis
     const line = tool.options("bc:dehnoqrs:v", arguments_, USAGE);
     const has = (letter: string): boolean => hasOption(line, letter);
     const all = !has("b") && !has("e") && !has("h");
-    const shown = { envelope: all || has("e"), headers: all || has("h"), body: all || has("b") };
+    const offset = lastValue(line, "s") ?? "0";
+    if (!/^\d+$/.test(offset)) throw new Fatal(`bad offset: ${offset}`);
+    const shown = {
+      envelope: all || has("e"),
+      headers: all || has("h"),
+      body: all || has("b"),
+      types: has("d"),
+      offsets: has("o"),
+      verbose: has("v"),
+      from: Number(offset),
+    };
     const config = tool.config(tool.directory(lastValue(line, "c")));
-    if (has("q")) await showQueued(tool, config, line.operands, shown);
+    if (line.operands.length === 0) await showInput(tool, shown);
+    else if (has("q")) await showQueued(tool, config, line.operands, shown);
     else for (const path of line.operands) await showFile(tool, path, shown);
     return 0;
   });
@@ -42,7 +59,6 @@ export function postcat(runtime: Runtime, arguments_: readonly string[]): Promis
 async function showQueued(tool: Tool, config: Config, ids: readonly string[], shown: Shown): Promise<void> {
   const bad = ids.find((id) => !/^[0-9A-Za-z]+$/.test(id));
   if (bad !== undefined) throw new Fatal(`bad mail queue ID: ${bad}`);
-  if (ids.length === 0) return;
   await QueueAccess.prepare(tool, config, "operator");
   const access = await QueueAccess.open(tool, config, "operator");
   if (access === "down" || access === "denied") throw new Fatal(`open queue file ${ids[0]}: Permission denied`);
@@ -70,15 +86,58 @@ async function showFile(tool: Tool, path: string, shown: Shown): Promise<void> {
     throw new Fatal(`open ${path}: ${systemText(caught)}`);
   }
   try {
-    const dropped = await readDropped(file);
-    if (typeof dropped === "string") return tool.warn(`${path}: input is not a valid queue file`);
-    const view = new MessageView(tool, shown);
-    view.take(path, { dropped, arrived: (await file.stat()).modified });
-    for await (const piece of contentPieces(file, dropped)) view.take(path, { content: latin1Decode(piece) });
-    view.end();
+    await showDropped(tool, path, { file, arrived: (await file.stat()).modified }, shown);
   } finally {
     await file.close();
   }
+}
+
+async function showInput(tool: Tool, shown: Shown): Promise<void> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of tool.processes.readInput()) pieces.push(piece);
+  const input = latin1Encode(pieces.map((piece) => latin1Decode(piece)).join(""));
+  const read = (into: Uint8Array, position: number): Promise<number> => {
+    const part = input.subarray(position, position + into.length);
+    into.set(part);
+    return Promise.resolve(part.length);
+  };
+  if (input.length > 0) await showDropped(tool, "stdin", { file: { read }, arrived: tool.runtime.clock.now() }, shown);
+}
+
+async function showDropped(
+  tool: Tool,
+  path: string,
+  { file, arrived }: { readonly file: Readable; readonly arrived: Millis },
+  shown: Shown,
+): Promise<void> {
+  const dropped = await readDropped(file);
+  if (typeof dropped === "string") return tool.warn(`${path}: input is not a valid queue file`);
+  const view = new MessageView(tool, shown);
+  view.take(path, { dropped, arrived });
+  for await (const piece of contentPieces(file, dropped)) view.take(path, { content: latin1Decode(piece) });
+  view.end();
+}
+
+/** A record of a queue file (rec_type.h): its type, how it is shown, and how many bytes of data it has. */
+interface QueueRecord {
+  readonly type: string;
+  readonly text: string;
+  readonly size: number;
+}
+
+const named = (type: string, name: string, value: string): QueueRecord => ({
+  type,
+  text: `${name}: ${value}`,
+  size: value.length,
+});
+const attribute = (name: string, value: string | number): QueueRecord =>
+  named("A", "named_attribute", `${name}=${value}`);
+
+/** What a record takes of the file: type, length in groups of seven bits, data. */
+function recordBytes(size: number): number {
+  let bytes = 2 + size;
+  for (let left = size >>> 7; left > 0; left >>>= 7) bytes++;
+  return bytes;
 }
 
 /** Prints a message as its pieces come. */
@@ -88,6 +147,7 @@ class MessageView {
   #place = "";
   #rest = "";
   #inHeaders = true;
+  #offset = 0;
 
   constructor(tool: Tool, shown: Shown) {
     this.#tool = tool;
@@ -98,20 +158,30 @@ class MessageView {
     if ("content" in answer) return this.#content(answer.content);
     const dropped = "dropped" in answer;
     this.#place = !dropped ? `${answer.entry.queue}/${name}` : name.includes("/") ? name : `maildrop/${name}`;
-    this.#mark("ENVELOPE RECORDS");
-    const lines = dropped ? this.#droppedLines(answer.dropped, answer.arrived) : this.#entryLines(answer.entry);
-    if (this.#shown.envelope) this.#tool.print(lines.map((text) => `${text}\n`).join(""));
-    this.#mark("MESSAGE CONTENTS");
+    const { envelope, from } = this.#shown;
+    if (envelope && from === 0) this.#tool.print(`*** ENVELOPE RECORDS ${this.#place} ***\n`);
+    const records = dropped ? this.#droppedRecords(answer.dropped, answer.arrived) : this.#entryRecords(answer.entry);
+    for (const record of records) this.#print(record, envelope);
+    this.#mark("M", "MESSAGE CONTENTS");
   }
 
   end(): void {
     if (this.#rest !== "") this.#line(this.#rest);
-    this.#mark("HEADER EXTRACTED");
-    this.#mark("MESSAGE FILE END");
+    this.#mark("X", "HEADER EXTRACTED");
+    this.#mark("E", "MESSAGE FILE END");
   }
 
-  #mark(text: string): void {
-    if (this.#shown.envelope) this.#tool.print(`*** ${text} ${this.#place} ***\n`);
+  #mark(type: string, text: string): void {
+    this.#print({ type, text: `*** ${text} ${this.#place} ***`, size: 0 }, this.#shown.envelope);
+  }
+
+  #print({ type, text, size }: QueueRecord, shown: boolean): void {
+    const { offsets, types, from } = this.#shown;
+    const at = this.#offset;
+    this.#offset += recordBytes(size);
+    if (!shown || at < from) return;
+    const offset = offsets ? `${String(at).padStart(9)} ` : "";
+    this.#tool.print(`${offset}${types ? `${String(type.charCodeAt(0)).padStart(3)} ` : ""}${text}\n`);
   }
 
   #content(text: string): void {
@@ -122,44 +192,51 @@ class MessageView {
 
   #line(line: string): void {
     const text = line.endsWith("\r") ? line.slice(0, -1) : line;
+    const { headers, body, verbose } = this.#shown;
     if (this.#inHeaders && !isHeaderLine(text)) this.#inHeaders = false;
-    if (this.#inHeaders ? this.#shown.headers : this.#shown.body) this.#tool.print(`${text}\n`);
+    const record = { type: "N", text: verbose ? `regular_text: ${text}` : text, size: text.length };
+    this.#print(record, this.#inHeaders ? headers : body);
   }
 
-  #date(at: number): string {
-    return ctime(at, this.#tool.runtime.clock.zoneMinutes(at));
+  #times(arrived: number): QueueRecord[] {
+    const shown = ctime(arrived, this.#tool.runtime.clock.zoneMinutes(arrived));
+    const seconds = String(Math.floor(arrived / 1000)).length;
+    return [
+      { type: "T", text: `message_arrival_time: ${shown}`, size: seconds + " 123456".length },
+      { type: "A", text: `create_time: ${shown}`, size: seconds + "create_time=".length },
+    ];
   }
 
-  #entryLines({ envelope, size, waiting }: QueueEntry): string[] {
+  #entryRecords({ envelope, size, waiting }: QueueEntry): QueueRecord[] {
     const numbers = [size, 0, envelope.recipients.length, 0, size, 0];
-    const lines = [
-      `message_size: ${numbers.map((number) => String(number).padStart(15)).join(" ")}`,
-      `message_arrival_time: ${this.#date(envelope.arrived)}`,
-      `create_time: ${this.#date(envelope.arrived)}`,
+    const records = [
+      named("C", "message_size", numbers.map((number) => String(number).padStart(15)).join(" ")),
+      ...this.#times(envelope.arrived),
+      ...envelope.filter === undefined ? [] : [named("L", "content_filter", envelope.filter)],
       ...envelopeAttributes(envelope),
-      `sender: ${envelope.sender}`,
+      named("S", "sender", envelope.sender),
       ...clientAttributes(envelope.client),
-      ...envelope.encoding === "" ? [] : [`named_attribute: encoding=${envelope.encoding}`],
+      ...envelope.encoding === "" ? [] : [attribute("encoding", envelope.encoding)],
     ];
     const open = new Set(waiting.map(({ index }) => index));
     for (const [index, recipient] of envelope.recipients.entries()) {
       const { address, original, originalRecipient, notify } = recipient;
-      if (originalRecipient !== "") lines.push(`named_attribute: dsn_orig_rcpt=${originalRecipient}`);
-      lines.push(...notifyAttribute(notify), `original_recipient: ${original || address}`);
-      lines.push(`${open.has(index) ? "recipient" : "done"}: ${address}`);
+      if (originalRecipient !== "") records.push(attribute("dsn_orig_rcpt", originalRecipient));
+      records.push(...notifyAttribute(notify), named("O", "original_recipient", original || address));
+      records.push(open.has(index) ? named("R", "recipient", address) : named("D", "done", address));
     }
-    return lines;
+    return records;
   }
 
-  #droppedLines(dropped: Dropped, arrived: number): string[] {
+  #droppedRecords(dropped: Dropped, arrived: number): QueueRecord[] {
     return [
-      `message_arrival_time: ${this.#date(arrived)}`,
+      ...this.#times(arrived).slice(0, 1),
       ...envelopeAttributes(dropped),
-      ...dropped.fullName === null ? [] : [`sender_fullname: ${dropped.fullName}`],
-      ...dropped.sender === null ? [] : [`sender: ${dropped.sender}`],
-      ...dropped.encoding === "" ? [] : [`named_attribute: encoding=${dropped.encoding}`],
+      ...dropped.fullName === null ? [] : [named("F", "sender_fullname", dropped.fullName)],
+      ...dropped.sender === null ? [] : [named("S", "sender", dropped.sender)],
+      ...dropped.encoding === "" ? [] : [attribute("encoding", dropped.encoding)],
       ...notifyAttribute(dropped.notify),
-      ...dropped.recipients.map((address) => `recipient: ${address}`),
+      ...dropped.recipients.map((address) => named("R", "recipient", address)),
     ];
   }
 }
@@ -168,29 +245,28 @@ function isHeaderLine(text: string): boolean {
   return /^[ \t]/.test(text) || headerNameLength(latin1Encode(text), 0, text.length) > 0;
 }
 
-function envelopeAttributes({ envid, ret }: Pick<Envelope, "envid" | "ret">): string[] {
-  const lines: string[] = [];
-  if (envid !== "") lines.push(`named_attribute: envelope_id=${envid}`);
-  if (ret !== "") lines.push(`named_attribute: ret_flags=${ret === "full" ? 1 : 2}`);
-  return lines;
+function envelopeAttributes({ envid, ret }: Pick<Envelope, "envid" | "ret">): QueueRecord[] {
+  const records: QueueRecord[] = [];
+  if (envid !== "") records.push(attribute("envelope_id", envid));
+  if (ret !== "") records.push(attribute("ret_flags", ret === "full" ? 1 : 2));
+  return records;
 }
 
 /** Bits of Postfix's dsn_mask: never 1, success 2, failure 4, delay 8. */
-function notifyAttribute(notify: Notify): string[] {
+function notifyAttribute(notify: Notify): QueueRecord[] {
   if (notify.length === 0) return [];
   const bits = { never: 1, success: 2, failure: 4, delay: 8 };
-  return [`named_attribute: notify_flags=${notify.reduce((sum, word) => sum + bits[word], 0)}`];
+  return [attribute("notify_flags", notify.reduce((sum, word) => sum + bits[word], 0))];
 }
 
-function clientAttributes(client: ClientOrigin): string[] {
+function clientAttributes(client: ClientOrigin): QueueRecord[] {
   if (client.protocol === "") return [];
-  const fields = [
-    ["log_client_name", client.name],
-    ["log_client_address", client.address],
-    ["log_client_port", client.port],
-    ["log_message_origin", `${client.name}[${client.address}]`],
-    ["log_helo_name", client.helo],
-    ["log_protocol_name", client.protocol],
+  return [
+    attribute("log_client_name", client.name),
+    attribute("log_client_address", client.address),
+    attribute("log_client_port", client.port),
+    attribute("log_message_origin", `${client.name}[${client.address}]`),
+    attribute("log_helo_name", client.helo),
+    attribute("log_protocol_name", client.protocol),
   ];
-  return fields.map(([name, value]) => `named_attribute: ${name}=${value}`);
 }

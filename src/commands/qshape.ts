@@ -11,8 +11,8 @@ import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
 import { Fatal, runTool } from "./tool.ts";
 
-const USAGE = "usage: qshape [-c config_dir] [-s] [-l] [-b bucket_count] [-t bucket_time] [-w terminal_width] " +
-  "[-n batch_top_domains] [queue...]";
+const USAGE = "usage: qshape [-c config_dir] [-s] [-p] [-m min_subdomains] [-l] [-b bucket_count] [-t bucket_time] " +
+  "[-w terminal_width] [-n batch_top_domains] [queue...]";
 const QUEUES = new Set(["maildrop", "incoming", "active", "deferred", "hold"]);
 const DEFAULT_QUEUES = ["incoming", "active"];
 const MINUTE = 60_000;
@@ -24,24 +24,38 @@ export function ageLimits(first: number, columns: number, linear = false): numbe
   return Array.from({ length: columns - 1 }, (_, at) => linear ? first * (at + 1) : first * 2 ** at);
 }
 
+/** Of "a.b.example" ".b.example"; null: what is left would be a top level domain. */
+function parentOf(domain: string): string | null {
+  const parent = domain.replace(/^\.?[^.]+\.(.*\.)/, ".$1");
+  return parent === domain ? null : parent;
+}
+
 export class Shape {
   readonly #limits: readonly number[];
   readonly #domains = new Map<string, number[]>();
+  /** Parent domain -> how many domains next below it were seen. */
+  readonly #below = new Map<string, number>();
   readonly #total: number[];
+  /** Parent domains have rows when so many are below them; 0: none has. */
+  readonly #leastBelow: number;
 
-  constructor(limits: readonly number[]) {
+  constructor(limits: readonly number[], leastBelow = 0) {
     this.#limits = limits;
     this.#total = new Array<number>(limits.length + 2).fill(0);
+    this.#leastBelow = leastBelow;
   }
 
   add(domain: string, minutes: number): void {
-    let row = this.#domains.get(domain);
-    if (row === undefined) this.#domains.set(domain, row = new Array<number>(this.#limits.length + 2).fill(0));
     const found = this.#limits.findIndex((limit) => minutes < limit);
     const column = (found < 0 ? this.#limits.length : found) + 1;
-    for (const line of [row, this.#total]) {
-      line[0]!++;
-      line[column]!++;
+    count(this.#total, column);
+    let isNew = false;
+    for (let name: string | null = domain; name !== null; name = this.#leastBelow > 0 ? parentOf(name) : null) {
+      let row = this.#domains.get(name);
+      if (isNew) this.#below.set(name, (this.#below.get(name) ?? 0) + 1);
+      isNew = row === undefined;
+      if (row === undefined) this.#domains.set(name, row = new Array<number>(this.#limits.length + 2).fill(0));
+      count(row, column);
     }
   }
 
@@ -51,10 +65,15 @@ export class Shape {
     const widths = headings.map((heading, at) => Math.max(heading.length, String(this.#total[at]).length, 2) + 1);
     const nameWidth = Math.max(NAME_WIDTH, width - widths.reduce((sum, cell) => sum + cell, 0));
     const line = (name: string, cells: readonly (string | number)[]): string => {
-      const shown = name.length > nameWidth ? `+${name.slice(name.length - nameWidth + 1)}` : name.padStart(nameWidth);
+      const cut = name.startsWith(".") ? ".+" : "+";
+      const shown = name.length > nameWidth
+        ? cut + name.slice(name.length - nameWidth + cut.length)
+        : name.padStart(nameWidth);
       return `${shown}${cells.map((cell, at) => String(cell).padStart(widths[at]!)).join("")}\n`;
     };
-    const rows = [...this.#domains].sort(([a, left], [b, right]) =>
+    const many = ([name]: [string, number[]]): boolean =>
+      !name.startsWith(".") || (this.#below.get(name) ?? 0) >= this.#leastBelow;
+    const rows = [...this.#domains].filter(many).sort(([a, left], [b, right]) =>
       right[0]! - left[0]! || a.length - b.length || (a < b ? -1 : 1)
     );
     return line("", headings) + line("TOTAL", this.#total) +
@@ -66,7 +85,12 @@ function domainOf(address: string): string {
   return address === "MAILER-DAEMON" || address === "" ? "MAILER-DAEMON" : splitAddress(address).domain.toLowerCase();
 }
 
-function count(text: string | null, otherwise: number): number {
+function count(row: number[], column: number): void {
+  row[0]!++;
+  row[column]!++;
+}
+
+function numberOf(text: string | null, otherwise: number): number {
   if (text === null) return otherwise;
   if (!/^[0-9]{1,6}$/.test(text) || Number(text) < 1) throw new Fatal(USAGE);
   return Number(text);
@@ -74,13 +98,14 @@ function count(text: string | null, otherwise: number): number {
 
 export function qshape(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
   return runTool(runtime, "qshape", 1, async (tool) => {
-    const line = tool.options("c:sb:t:n:N:lw:", arguments_, USAGE);
+    const line = tool.options("c:spm:b:t:n:N:lw:", arguments_, USAGE);
     const config = tool.config(tool.directory(lastValue(line, "c")));
     const unknown = line.operands.find((name) => !QUEUES.has(name));
     if (unknown !== undefined) throw new Fatal(`no such queue: ${unknown}`);
     const queues = line.operands.length > 0 ? line.operands : DEFAULT_QUEUES;
-    const columns = Math.max(2, count(lastValue(line, "b"), 10));
-    const shape = new Shape(ageLimits(count(lastValue(line, "t"), 5), columns, hasOption(line, "l")));
+    const columns = Math.max(2, numberOf(lastValue(line, "b"), 10));
+    const limits = ageLimits(numberOf(lastValue(line, "t"), 5), columns, hasOption(line, "l"));
+    const shape = new Shape(limits, hasOption(line, "p") ? numberOf(lastValue(line, "m"), 5) : 0);
     const senders = hasOption(line, "s");
     const now = runtime.clock.now();
     const take = (entry: ListedEntry): void => {
@@ -99,8 +124,8 @@ export function qshape(runtime: Runtime, arguments_: readonly string[]): Promise
     } finally {
       await access.close();
     }
-    const width = Math.max(LINE_WIDTH, count(lastValue(line, "w"), LINE_WIDTH));
-    tool.print(shape.text(count(lastValue(line, "n"), Number.MAX_SAFE_INTEGER), width));
+    const width = Math.max(LINE_WIDTH, numberOf(lastValue(line, "w"), LINE_WIDTH));
+    tool.print(shape.text(numberOf(lastValue(line, "n"), Number.MAX_SAFE_INTEGER), width));
     return 0;
   });
 }

@@ -29,6 +29,8 @@ export interface Request {
   /** -qR, -qI; "" when not given. */
   readonly site: string;
   readonly id: string;
+  /** -q and a time: for a daemon, and whoever asks for something else besides gets nothing. */
+  readonly interval: boolean;
   /** -oA */
   readonly aliases: string | null;
 }
@@ -99,7 +101,7 @@ const LETTERS: Readonly<Record<string, Letter>> = {
     request.aliases = value.slice(1);
   },
   q: (request, value) => {
-    if (/^[0-9]/.test(value)) return;
+    if (/^[0-9]/.test(value)) return void (request.interval = true);
     const rest = value.slice(1);
     if (value[0] === "R") {
       if (rest === "") throw new Fatal("specify: -qRsitename");
@@ -142,6 +144,7 @@ export class SendmailOptions {
       envid: "",
       site: "",
       id: "",
+      interval: false,
       aliases: null,
     };
     request.operands = words.slice(this.#options(words, request));

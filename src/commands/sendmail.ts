@@ -34,6 +34,7 @@ function run(runtime: Runtime, name: string, mode: Mode, words: readonly string[
   return runTool(runtime, name, TEMPFAIL, (tool) => {
     const options = new SendmailOptions(tool, mode);
     const request = options.read(words);
+    if (request.interval && request.mode !== "daemon") return Promise.resolve(0);
     const directory = tool.directory(request.directory);
     const config = tool.config(directory);
     return MODES[request.mode]({ tool, request, directory, config });
@@ -73,9 +74,11 @@ const MODES: Readonly<Record<Mode, (call: Call) => Promise<number>>> = {
     noRecipients(call, "flush queue mode");
     return postqueue(call.tool.runtime, ["-c", call.directory, "-f"]);
   },
-  daemon: (call) => {
+  // As with sendmail's daemon nobody waits for it to be up.
+  daemon: async (call) => {
     noRecipients(call, "daemon mode");
-    return postfix(call.tool.runtime, ["-c", call.directory, "start"]);
+    await postfix(call.tool.runtime, ["-c", call.directory, "start"]);
+    return 0;
   },
   newaliases: (call) => {
     noRecipients(call, "alias initialization mode");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { postcat } from "../../src/commands/postcat.ts";
@@ -52,6 +52,55 @@ describe("postcat", () => {
       `*** MESSAGE FILE END deferred/${id} ***`,
       "",
     ]);
+  });
+  it("shows types and offsets of the records that Postfix would write, and begins at one", async () => {
+    const [id] = await site.fill([{
+      sender: "s@x",
+      recipients: [["a@b", ""]],
+      content: `Subject: x\r\n\r\n${"y".repeat(200)}\r\nz\r\n`,
+      arrived: 1_795_800_618_000,
+    }]);
+    const show = async (...words: string[]): Promise<readonly string[]> => {
+      const { status, output, errors } = await site.run(postcat, [...words, id!]);
+      assert.deepEqual([status, errors], [0, ""]);
+      return output.trimEnd().split("\n");
+    };
+    const lines = await show("-qdov");
+    assert.deepEqual(lines.map((line) => line.replace(/ \d{4}$/, "").slice(0, 32)), [
+      `*** ENVELOPE RECORDS incoming/${id} ***`.slice(0, 32),
+      "        0  67 message_size:     ",
+      "       97  84 message_arrival_ti",
+      "      116  65 create_time: Fri N",
+      "      140  83 sender: s@x",
+      "      145  79 original_recipient",
+      "      150  82 recipient: a@b",
+      "      155  77 *** MESSAGE CONTEN",
+      "      157  78 regular_text: Subj",
+      "      169  78 regular_text: ",
+      `      171  78 regular_text: ${"y".repeat(4)}`,
+      "      374  78 regular_text: z",
+      "      377  88 *** HEADER EXTRACT",
+      "      379  69 *** MESSAGE FILE E",
+    ]);
+    assert.deepEqual(await show("-qdov", "-s", "146"), lines.slice(6));
+    assert.deepEqual(await show("-qr", "-s", "9999"), [""]);
+    assert.deepEqual(await show("-qdb"), [" 78 ", ` 78 ${"y".repeat(200)}`, " 78 z"]);
+    const { status, errors } = await site.run(postcat, ["-q", "-s", "abc", id!]);
+    assert.deepEqual([status, errors], [1, "postcat: fatal: bad offset: abc\n"]);
+  });
+  it("reads standard input when nothing is named", async () => {
+    await site.run(sendmail, ["-f", "s@x", "a@b"], { input: "Subject: x\n\nbody\n" });
+    const { name } = site.dropped()[0]!;
+    const input = readFileSync(join(site.root, "spool/maildrop", name), "latin1");
+    const read = await site.run(postcat, [], { input });
+    assert.deepEqual([read.status, read.errors], [0, ""]);
+    assert.match(read.output, /\nsender: s@x\n[^]*recipient: a@b\n[^]*\nSubject: x\n\nbody\n\*\*\* HEADER/);
+    const other = await site.run(postcat, ["-q"], { input: "hello" });
+    assert.deepEqual(other, {
+      status: 0,
+      output: "",
+      errors: "postcat: warning: stdin: input is not a valid queue file\n",
+    });
   });
   it("tells recipients that are done with", async () => {
     const [id] = await site.fill([{ sender: "s@x", recipients: [["a@b", "why"], ["c@d", "why"]] }]);

@@ -35,6 +35,25 @@ describe("qshape", () => {
 });
 
 describe("Shape", () => {
+  it("has rows of parent domains with enough below them, but for top level ones", () => {
+    const shape = new Shape(ageLimits(10, 2), 2);
+    for (const name of ["a.b.c", "a.b.c", "d.b.c", "e.c", "x.y.z", "b.c"]) shape.add(name, 1);
+    shape.add("a.very.long.name.of.some.domain.org", 1);
+    shape.add("b.very.long.name.of.some.domain.org", 1);
+    const lines = shape.text(99, 30).split("\n").map((line) => line.trim());
+    assert.deepEqual(lines.slice(1, -1).sort(), [
+      "+.of.some.domain.org  1  1   0",
+      "+.of.some.domain.org  1  1   0",
+      ".+of.some.domain.org  2  2   0",
+      ".b.c  3  3   0",
+      "TOTAL  8  8   0",
+      "a.b.c  2  2   0",
+      "b.c  1  1   0",
+      "d.b.c  1  1   0",
+      "e.c  1  1   0",
+      "x.y.z  1  1   0",
+    ]);
+  });
   it("has the columns that are asked for", () => {
     const shape = new Shape(ageLimits(10, 3));
     shape.add("b.c", 100);

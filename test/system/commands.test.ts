@@ -172,6 +172,10 @@ const SAME: readonly (readonly [string, string[], string?])[] = [
     ["-bh"],
     ["-bp"],
     ["-q"],
+    ["-q5m"],
+    ["-q15m", "a@b"],
+    ["-bp", "-q1h"],
+    ["-bs", "-q0"],
     ["-q", "x"],
     ["-qx"],
     ["-qR"],
@@ -212,6 +216,9 @@ const SAME: readonly (readonly [string, string[], string?])[] = [
   ["postcat", ["-q", "ABCDEF0"]],
   ["postcat", ["-q", "foo!"]],
   ["postcat", ["-q"]],
+  ["postcat", [], "hello"],
+  ["postcat", ["-s", "1x"]],
+  ["postsuper", ["-d", "-"], "ABCDEF0 ABCDEF1\n\nALL\n"],
   ["postcat", ["/nonexistent"]],
   ["postcat", ["/etc/passwd"]],
   ["postlog", ["a", "b"]],
@@ -310,7 +317,11 @@ describe("commands beside Debian's", { skip: debianPostfix ? false : "needs root
     await compare("postqueue", ["-j"]);
     await compare("qshape", ["deferred"]);
     await compare("qshape", ["-s", "-b", "4", "-t", "10", "deferred"]);
+    await compare("qshape", ["-p", "-m", "1", "deferred"]);
     await compare("postcat", ["-qb", "ID"]);
+    await compare("postcat", ["-qdb", "ID"]);
+    await compare("postcat", ["-qs", "1x", "ID"]);
+    await compare("postcat", ["-q"], "hello");
     await compare("postsuper", ["-h", "ID"]);
     await compare("mailq", []);
     await compare("qshape", ["hold"]);
