@@ -55,8 +55,13 @@ export interface Envelope {
   readonly notice?: "bounce" | "double-bounce" | "postmaster";
   /** Recipients that virtual aliases replaced, whose senders asked to know (NOTIFY=SUCCESS; RFC 3461 §5.2.7.3). */
   readonly expanded?: readonly Recipient[];
-  /** Nothing is delivered: agents find out whether it could be, and verify(8) is told. */
-  readonly probe?: "verify";
+  /**
+   * Nothing is delivered: agents find out whether it could be, and verify(8) is told ("verify") or the sender gets a
+   * report ("report": sendmail -bv).
+   */
+  readonly probe?: "verify" | "report";
+  /** The sender gets a report of the first attempt (sendmail -v). */
+  readonly traced?: true;
 }
 
 export const NO_CLIENT: ClientOrigin = { name: "", address: "", port: 0, helo: "", protocol: "" };

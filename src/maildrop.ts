@@ -9,6 +9,9 @@ import { messageOf } from "./errors.ts";
 import { latin1Decode, latin1Encode } from "./latin1.ts";
 import type { OpenFile } from "./runtime.ts";
 
+const REPORTS = ["deliverability", "attempt"] as const;
+export type Report = (typeof REPORTS)[number];
+
 /** What a submitter may say about a message. */
 export interface Submission {
   /** null: the submitter's own name. */
@@ -19,6 +22,8 @@ export interface Submission {
   readonly notify: Notify;
   readonly ret: "full" | "hdrs" | "";
   readonly envid: string;
+  /** What the submitter wants a report of: whether it could be delivered (-bv), or the first attempt (-v). */
+  readonly report?: Report;
 }
 
 export interface Dropped extends Submission {
@@ -67,11 +72,12 @@ function parsePreface(json: string, contentAt: number): Dropped | string {
   } catch (caught) {
     return `bad envelope: ${messageOf(caught)}`;
   }
-  const { sender = null, fullName = null, envid = "", recipients = [], notify = [], encoding, ret } = value ?? {};
+  const { sender = null, fullName = null, envid = "", recipients = [], notify = [], encoding, ret, report } = value ??
+    {};
   if (!Array.isArray(recipients) || recipients.length === 0) return "no recipients";
   if (!recipients.every(isText) || !isText(envid)) return "bad envelope";
   if (sender !== null && !isText(sender) || fullName !== null && !isText(fullName)) return "bad envelope";
-  const known = (["never", "success", "failure", "delay"] as const).filter((word) =>
+  const words = (["never", "success", "failure", "delay"] as const).filter((word) =>
     Array.isArray(notify) && notify.includes(word)
   );
   return {
@@ -79,11 +85,17 @@ function parsePreface(json: string, contentAt: number): Dropped | string {
     fullName,
     recipients,
     encoding: encoding === "8bit" || encoding === "7bit" ? encoding : "",
-    notify: known,
+    notify: words,
     ret: ret === "full" || ret === "hdrs" ? ret : "",
     envid,
+    ...known(report),
     contentAt,
   };
+}
+
+function known(report: unknown): { readonly report?: Report } {
+  const found = REPORTS.find((word) => word === report);
+  return found === undefined ? {} : { report: found };
 }
 
 /** The content with CRLF line ends. */

@@ -172,8 +172,7 @@ export class Mta {
       store,
       clock,
       log,
-      resolve: (recipient, envelope) =>
-        (envelope.probe === undefined ? resolver : probing).resolve(recipient, envelope),
+      resolve: (recipient, envelope) => (envelope.probe === "verify" ? probing : resolver).resolve(recipient, envelope),
       agents: this.#agents(classes),
       notices: this.#verify.notices(bounce),
       requeue: (entry) => requeue.take(entry),

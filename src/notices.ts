@@ -40,4 +40,6 @@ export interface Notices {
   delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void>;
   /** Delivered, and the sender is to know it: NOTIFY=SUCCESS, or after a warning (confirm_delay_cleared). */
   delivered(message: NoticeSubject, succeeded: readonly Failed[]): Promise<void>;
+  /** What became of the first attempt, or would: the sender asked for a report (sendmail -v, -bv). */
+  traced(message: NoticeSubject, results: readonly Failed[]): Promise<void>;
 }

@@ -146,6 +146,8 @@ export class Pickup {
         encoding: dropped.encoding,
         ret: dropped.ret,
         envid: dropped.envid,
+        ...dropped.report === "deliverability" ? { probe: "report" as const } : {},
+        ...dropped.report === "attempt" ? { traced: true as const } : {},
         ...config.content_filter === "" ? {} : { filter: config.content_filter },
       };
       return await handedIn(this.#services, message.id, envelope, await message.finish(envelope));

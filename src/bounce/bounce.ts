@@ -3,7 +3,7 @@
  *   undeliverable: sender of its own -> notice to the sender, copy to the postmaster (notify_classes: bounce)
  *                  null sender (a notice) -> the postmaster, as a double bounce (2bounce or bounce)
  *                  double-bounce sender -> dropped, with a warning
- *   delayed, delivered: the sender; the postmaster gets copies of delays (delay)
+ *   delayed, delivered, traced: the sender; the postmaster gets copies of delays (delay)
  * NOTIFY=NEVER and the like keep recipients out of what senders get, not out of the postmaster's copies.
  * A notice is durable when the call resolves. Throws ResourceError when storage cannot take it or give the original;
  * then nothing is queued, and the caller keeps the message. A postmaster's copy that fails is only logged.
@@ -45,6 +45,7 @@ const NAMES: Readonly<Record<NoticeKind, string>> = {
   failure: "non-delivery notification",
   delay: "delay notification",
   success: "delivery status notification",
+  verify: "delivery status notification",
 };
 
 /** Recipients about whom the sender wants to hear that; without NOTIFY= also of delays, as in Postfix. */
@@ -85,7 +86,15 @@ export class Bounce implements Notices {
     await this.#copy("delay", message, waiting, this.#postmaster.ofDelay());
   }
 
-  async delivered(message: NoticeSubject, succeeded: readonly Failed[]): Promise<void> {
+  delivered(message: NoticeSubject, succeeded: readonly Failed[]): Promise<void> {
+    return this.#report("success", message, succeeded);
+  }
+
+  traced(message: NoticeSubject, results: readonly Failed[]): Promise<void> {
+    return this.#report("verify", message, results);
+  }
+
+  async #report(kind: "success" | "verify", message: NoticeSubject, results: readonly Failed[]): Promise<void> {
     const { sender } = message.envelope;
     const isDouble = this.#postmaster.isDoubleBounce(sender);
     if (sender === "" || isDouble) {
@@ -93,7 +102,7 @@ export class Bounce implements Notices {
       this.#logger.info(`${message.id}: not sending trace/success notification for ${word} message`);
       return;
     }
-    await this.#toSender("success", message, succeeded, false);
+    await this.#toSender(kind, message, results, false);
   }
 
   #drop({ id }: NoticeSubject): void {

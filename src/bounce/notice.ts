@@ -12,7 +12,7 @@ import type { Failed, NoticeSubject } from "../notices.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { DAEMON, is8bit, type Template } from "./template.ts";
 
-export type NoticeKind = "failure" | "delay" | "success";
+export type NoticeKind = "failure" | "delay" | "success" | "verify";
 
 export interface Notice {
   readonly kind: NoticeKind;
@@ -151,7 +151,7 @@ export class NoticeText {
   }
 
   #reason({ result }: Failed): string {
-    const via = this.#notice.kind === "success" && result.relay !== "none";
+    const via = this.#isReport && result.relay !== "none";
     return via ? `delivery via ${result.relay}: ${result.reason}` : result.reason;
   }
 
@@ -175,6 +175,11 @@ export class NoticeText {
       ...recipients.flatMap((failed) => ["", ...this.#recipient(failed)]),
       "",
     ];
+  }
+
+  /** Of what went well, or as it went. */
+  get #isReport(): boolean {
+    return this.#notice.kind === "success" || this.#notice.kind === "verify";
   }
 
   get #global(): boolean {
@@ -206,7 +211,7 @@ export class NoticeText {
     return [
       `Final-Recipient: ${this.#typed(recipient.address, "; ")}`,
       `Original-Recipient: ${shown(original, utf8)}`,
-      `Action: ${actionOf(kind, failed)}`,
+      `Action: ${actionOf(kind, failed, message.envelope.probe !== undefined)}`,
       `Status: ${status}`,
       ...(remote === null || remote.host === "" ? [] : wrapped(`Remote-MTA: dns; ${remote.host}`)),
       ...wrapped(shown(`Diagnostic-Code: ${said}`, utf8)),
@@ -215,12 +220,12 @@ export class NoticeText {
   }
 
   #originalHead(): string[] {
-    const { kind, message, headersOnly } = this.#notice;
+    const { message, headersOnly } = this.#notice;
     const { sender } = message.envelope;
     const [whole, headers] = this.#global
       ? ["message/global", "message/global-headers"]
       : ["message/rfc822", "text/rfc822-headers"];
-    const description = `${kind === "success" ? "" : "Undelivered "}Message${headersOnly ? " Headers" : ""}`;
+    const description = `${this.#isReport ? "" : "Undelivered "}Message${headersOnly ? " Headers" : ""}`;
     return [
       `--${this.boundary}`,
       `Content-Description: ${description}`,
@@ -233,9 +238,13 @@ export class NoticeText {
 }
 
 /** RFC 3464 §2.3.3. A result that comes from another server means that the message went on to it. */
-function actionOf(kind: NoticeKind, { result, action }: Failed): string {
-  if (kind === "success") return action ?? (result.remote === null ? "delivered" : "relayed");
-  return kind === "delay" ? "delayed" : "failed";
+function actionOf(kind: NoticeKind, { result, action }: Failed, probed: boolean): string {
+  const sent = result.remote === null ? "delivered" : "relayed";
+  if (kind === "success") return action ?? sent;
+  if (kind !== "verify") return kind === "delay" ? "delayed" : "failed";
+  // As in Postfix, what was found out has words of its own.
+  if (probed) return result.outcome === "sent" ? "deliverable" : "undeliverable";
+  return { sent, bounced: "failed", deferred: "delayed" }[result.outcome];
 }
 
 const CR = 13;

@@ -4,6 +4,7 @@
 
 import { addressList } from "../address-list.ts";
 import type { Notify } from "../envelope.ts";
+import type { Report } from "../maildrop.ts";
 import { getopt } from "./getopt.ts";
 import { Fatal, type Tool } from "./tool.ts";
 
@@ -26,6 +27,8 @@ export interface Request {
   readonly notify: Notify;
   readonly ret: "full" | "hdrs" | "";
   readonly envid: string;
+  /** -bv, -v once (twice asks for debugging) */
+  readonly report: Report | null;
   /** -qR, -qI; "" when not given. */
   readonly site: string;
   readonly id: string;
@@ -52,6 +55,7 @@ const B_MODES: Readonly<Record<string, Mode>> = {
   m: "enqueue",
   p: "mailq",
   s: "stand-alone",
+  v: "enqueue",
 };
 
 const LETTERS: Readonly<Record<string, Letter>> = {
@@ -85,11 +89,11 @@ const LETTERS: Readonly<Record<string, Letter>> = {
   },
   b: (request, value, options) => {
     const letter = value[0] ?? "";
-    if (letter === "v") throw new Fatal("-bv is not implemented");
     if (!Object.hasOwn(B_MODES, letter)) throw new Fatal(`unsupported: -b${letter}`);
     const mode = B_MODES[letter] as Mode;
     if (mode === "daemon" && request.mode === "flush") options.warn("ignoring -q option in daemon mode");
     request.mode = mode;
+    if (mode === "enqueue") request.report = letter === "v" ? "deliverability" : null;
   },
   f: (request, value, options) => request.sender = options.sender(value),
   r: (request, value, options) => request.sender = options.sender(value),
@@ -113,6 +117,14 @@ const LETTERS: Readonly<Record<string, Letter>> = {
   },
   t: (request) => request.fromHeaders = true,
 };
+
+/** What asks for something else than a probe does; Postfix's order. */
+const NO_PROBE: readonly (readonly [string, (request: Request, verbose: number) => boolean])[] = [
+  ["-t", ({ fromHeaders }) => fromHeaders],
+  ["-N", ({ notify }) => notify.length > 0],
+  ["-R", ({ ret }) => ret !== ""],
+  ["-v", (_, verbose) => verbose === 1],
+];
 
 export class SendmailOptions {
   readonly #tool: Tool;
@@ -142,6 +154,7 @@ export class SendmailOptions {
       notify: [],
       ret: "",
       envid: "",
+      report: null,
       site: "",
       id: "",
       interval: false,
@@ -153,8 +166,20 @@ export class SendmailOptions {
         if (given !== false && given !== "") throw new Fatal(`${String(option)} can be used only in delivery mode`);
       }
     }
-    if (request.mode === "enqueue") request.recipients = request.operands.flatMap(addressList);
+    if (request.mode === "enqueue") this.#delivery(words, request);
     return request;
+  }
+
+  #delivery(words: readonly string[], request: Changing): void {
+    request.recipients = request.operands.flatMap(addressList);
+    const options = words.slice(0, words.length - request.operands.length);
+    const verbose = options.reduce((sum, word) => sum + (/^-v+$/.exec(word)?.[0].length ?? 1) - 1, 0);
+    if (request.report === null) {
+      if (verbose === 1) request.report = "attempt";
+      return;
+    }
+    const other = NO_PROBE.find(([, isGiven]) => isGiven(request, verbose));
+    if (other !== undefined) throw new Fatal(`${other[0]} option cannot be used with -bv`);
   }
 
   /** The first address; the rest of a malformed one is passed over. */

@@ -7,6 +7,7 @@
 import type { Config } from "../config/config.ts";
 import { userNumbered } from "../config/passwd.ts";
 import { systemCode } from "../errors.ts";
+import { latin1Encode } from "../latin1.ts";
 import type { Runtime } from "../runtime.ts";
 import { submit } from "../sendmail/sendmail.ts";
 import { knock } from "./knock.ts";
@@ -100,7 +101,8 @@ async function enqueue(call: Call): Promise<number> {
   const uid = processes.uid();
   const login = userNumbered(runtime, uid)?.name;
   if (login === undefined && request.sender === null) throw new Fatal(`no login name found for user ID ${uid}`);
-  const who = `${request.sender ?? login}(${uid})`;
+  const from = request.sender ?? login ?? "";
+  const who = `${from}(${uid})`;
   let result: Awaited<ReturnType<typeof submit>>;
   try {
     result = await submit({
@@ -115,11 +117,12 @@ async function enqueue(call: Call): Promise<number> {
         notify: request.notify,
         ret: request.ret,
         envid: request.envid,
+        ...request.report === null ? {} : { report: request.report },
       },
       fromHeaders: request.fromHeaders,
       dotEnds: request.dotEnds,
       emptyRecipient: config.text("empty_address_recipient"),
-    }, processes.readInput());
+    }, request.report === "deliverability" ? probe(request, from) : processes.readInput());
   } catch (caught) {
     if (systemCode(caught) === "") throw caught;
     throw new Fatal(`${who}: queue file write error: maildrop: ${systemText(caught)}`);
@@ -133,6 +136,13 @@ async function enqueue(call: Call): Promise<number> {
           : "Recipient addresses must be specified on the command line or via the -t option"),
     );
   }
+  if (request.report !== null) tool.print(`Mail Delivery Status Report will be mailed to <${from}>.\n`);
   await knock(runtime, config);
   return 0;
+}
+
+/** What stands for a message in the report about it. */
+async function* probe({ recipients }: Request, from: string): AsyncIterable<Uint8Array> {
+  const to = recipients.map((recipient) => `\t${recipient}`).join(",\n");
+  yield latin1Encode(`From: ${from}\nSubject: probe\nTo:${to}\n`);
 }

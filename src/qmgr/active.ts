@@ -25,6 +25,8 @@ export class ActiveMessage {
   readonly deferred: FailedNow[] = [];
   /** Delivered, and the sender is to know it. */
   readonly succeeded: Failed[];
+  /** All results, where the sender wants a report of them. */
+  readonly traced: Failed[] = [];
 
   constructor(entry: QueueEntry, activeAt: Millis, urged = false) {
     this.entry = entry;
@@ -38,6 +40,19 @@ export class ActiveMessage {
   failed(waiting: Waiting, result: DeliveryResult): void {
     const over = result.outcome === "bounced" || this.entry.envelope.probe !== undefined;
     (over ? this.bounced : this.deferred).push({ waiting, result });
+    this.trace(waiting, result);
+  }
+
+  /** Delivered, and to be told of: they stay until that is done. */
+  get toldOf(): readonly Failed[] {
+    if (this.traced.length === 0) return this.succeeded;
+    return [...this.succeeded, ...this.traced.filter(({ result }) => result.outcome === "sent")];
+  }
+
+  /** sendmail -v */
+  trace(waiting: Waiting, result: DeliveryResult): void {
+    const { envelope, attempts } = this.entry;
+    if (envelope.traced && attempts === 0) this.traced.push({ waiting, result });
   }
 }
 

@@ -271,6 +271,7 @@ export class Dispatch {
       logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe, softened));
       if (result.outcome !== "sent" || probe !== undefined) return message.failed(one, result);
       done.push(one.index);
+      message.trace(one, result);
       if (tellsOfDelivery(one.recipient, result, message.entry.warned && config.confirm_delay_cleared)) {
         message.succeeded.push({ waiting: one, result });
       }

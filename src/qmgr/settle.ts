@@ -34,9 +34,9 @@ export class Settling {
   /** A delivery has ended, with these recipients done. */
   note(message: ActiveMessage, done: readonly number[]): void {
     const last = message.pending === 1 && message.bounced.length === 0 && message.deferred.length === 0;
-    if (last && message.succeeded.length === 0) return this.#finishDelivered(message, done);
-    // Recipients of a success notice stay until the notice is durable.
-    const told = new Set(message.succeeded.map(({ waiting }) => waiting.index));
+    if (last && message.toldOf.length === 0) return this.#finishDelivered(message, done);
+    // They stay until their notice is durable.
+    const told = new Set(message.toldOf.map(({ waiting }) => waiting.index));
     const leaving = done.filter((index) => !told.has(index));
     if (leaving.length === 0) return this.ended(message);
     const { store, logger, work } = this.#services;
@@ -87,10 +87,11 @@ export class Settling {
       if (failed.length > 0) await notices.undeliverable(entry, failed);
     } finally {
       if (message.succeeded.length > 0) await this.#tell(message, notices.delivered(entry, message.succeeded));
+      if (message.traced.length > 0) await this.#tell(message, notices.traced(entry, message.traced));
     }
     const due = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
     const late = due && await this.#tell(message, notices.delayed(entry, deferred));
-    const done = [...failed, ...message.succeeded].map(({ waiting }) => waiting.index);
+    const done = [...failed, ...message.toldOf].map(({ waiting }) => waiting.index);
     const reasons = deferred.filter(isNews).map(({ waiting, result }) => ({
       index: waiting.index,
       reason: result.reason,
@@ -119,7 +120,7 @@ export class Settling {
     const { store, clock, config, logger } = this.#services;
     const { id } = message.entry;
     logger.warn(`${id}: queue storage: ${messageOf(caught)}: tried again later`);
-    const done = message.succeeded.map(({ waiting }) => waiting.index);
+    const done = message.toldOf.map(({ waiting }) => waiting.index);
     store.defer(id, clock.now() + config.minimal_backoff_time, { done, deferred: [] }).catch((again: unknown) =>
       logger.error(`${id}: queue storage: ${messageOf(again)}`)
     );

@@ -101,10 +101,14 @@ export class Verify implements Verifier {
   /** The notices of a system that probes: results of probes come here. */
   notices(others: Notices): Notices {
     return {
-      undeliverable: (message, failed) =>
-        message.envelope.probe === undefined ? others.undeliverable(message, failed) : this.#results(failed),
+      undeliverable: (message, failed) => {
+        const { probe } = message.envelope;
+        if (probe === undefined) return others.undeliverable(message, failed);
+        return probe === "report" ? others.traced(message, failed) : this.#results(failed);
+      },
       delayed: (message, waiting) => others.delayed(message, waiting),
       delivered: (message, succeeded) => others.delivered(message, succeeded),
+      traced: (message, results) => others.traced(message, results),
     };
   }
 

@@ -106,6 +106,25 @@ describe("sendmail", () => {
     assert.deepEqual([status, errors], [0, ""]);
     assert.equal(site.dropped()[0]!.content, "x\n.\ny\n");
   });
+  it("asks for reports: -bv of what would become of a message, -v of its first attempt, -vv of none", async () => {
+    const run = (...words: string[]): Promise<{ status: number; output: string; errors: string }> =>
+      site.run(sendmail, ["-f", "s@x", ...words, "a@b", "c@d"], { input: "Subject: x\n\ny\n" });
+    const said = { status: 0, output: "Mail Delivery Status Report will be mailed to <s@x>.\n", errors: "" };
+    assert.deepEqual(await run("-bv"), said);
+    assert.deepEqual(await run("-v"), said);
+    assert.deepEqual(await run("-vv"), { ...said, output: "" });
+    const dropped = site.dropped().map(({ envelope, content }) => [String(envelope.report), content]);
+    assert.deepEqual(dropped.sort(), [
+      ["attempt", "Subject: x\n\ny\n"],
+      ["deliverability", "From: s@x\nSubject: probe\nTo:\ta@b,\n\tc@d\n"],
+      ["undefined", "Subject: x\n\ny\n"],
+    ]);
+    assert.deepEqual(await run("-bv", "-N", "never"), {
+      status: 75,
+      output: "",
+      errors: "sendmail: fatal: -N option cannot be used with -bv\n",
+    });
+  });
   it("warns of what it cannot use, and goes on", async () => {
     const words = ["-N", "foo", "-R", "bar", "-V", "x".repeat(101), "-f", "a b", "a"];
     const { status, errors } = await site.run(sendmail, words, { input: "x\n" });

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { currentRuntime } from "../../runtimes/select.ts";
 import type { DeliveryAgent, DeliveryRequest, Transport } from "../../src/agent.ts";
 import { loadConfig } from "../../src/config/config.ts";
-import { NO_CLIENT, plainRecipient, type Recipient } from "../../src/envelope.ts";
+import { type Envelope, NO_CLIENT, plainRecipient, type Recipient } from "../../src/envelope.ts";
 import { ResourceError } from "../../src/errors.ts";
 import { latin1Encode } from "../../src/latin1.ts";
 import type { Failed, NoticeSubject } from "../../src/notices.ts";
@@ -145,6 +145,7 @@ export class Desk {
         undeliverable: (message, failed) => desk.#notice("undeliverable", message, failed),
         delayed: (message, waiting) => desk.#notice("delayed", message, waiting),
         delivered: (message, succeeded) => desk.#notice("delivered", message, succeeded),
+        traced: (message, results) => desk.#notice("traced", message, results),
       },
       requeue: async ({ id }) => {
         await settled();
@@ -233,7 +234,11 @@ export class Desk {
   }
 
   /** Its queue id. */
-  async accept(recipients: readonly (string | Recipient)[], sender = "s@x"): Promise<string> {
+  async accept(
+    recipients: readonly (string | Recipient)[],
+    sender = "s@x",
+    change: Partial<Envelope> = {},
+  ): Promise<string> {
     const incoming = this.store.begin();
     void incoming.append(latin1Encode("Subject: x\r\n\r\nx\r\n"));
     const committed = await incoming.commit({
@@ -244,6 +249,7 @@ export class Desk {
       encoding: "",
       ret: "",
       envid: "",
+      ...change,
     });
     this.qmgr.wake(committed);
     return committed.entry.id;

@@ -114,6 +114,7 @@ export class World {
         undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`),
         delayed: () => Promise.resolve(),
         delivered: () => Promise.resolve(),
+        traced: () => Promise.resolve(),
       },
       requeue: () => Promise.resolve(false),
     });

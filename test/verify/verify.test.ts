@@ -59,6 +59,7 @@ class Desk {
       undeliverable: other("undeliverable"),
       delayed: other("delayed"),
       delivered: other("delivered"),
+      traced: other("traced"),
     });
   }
 
@@ -178,5 +179,7 @@ test("other mail's notices go where they went", async () => {
   await desk.notices.undeliverable(message, []);
   await desk.notices.delayed(message, []);
   await desk.notices.delivered(message, []);
-  assert.deepEqual(desk.told, ["undeliverable", "delayed", "delivered"]);
+  await desk.notices.traced(message, []);
+  await desk.notices.undeliverable({ ...message, envelope: { probe: "report" } as unknown as Envelope }, []);
+  assert.deepEqual(desk.told, ["undeliverable", "delayed", "delivered", "traced", "traced"]);
 });
