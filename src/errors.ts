@@ -18,9 +18,12 @@ export class ResourceError extends Error {
   override readonly name = "ResourceError";
   /** System code such as ENOSPC, EIO, EMFILE. */
   readonly code: string;
-  constructor(code: string, message: string) {
+  /** What is stored is not what was stored, or is gone: to ask again is no use. */
+  readonly damaged: boolean;
+  constructor(code: string, message: string, damaged = false) {
     super(message);
     this.code = code;
+    this.damaged = damaged;
   }
 }
 

@@ -106,7 +106,11 @@ async function* change(
   action: Action,
 ): AsyncIterable<Changed> {
   const { store } = world;
-  const within = possible.filter((queue) => queues === undefined || queues.includes(queue));
+  const named = possible.filter((queue) => queues === undefined || queues.includes(queue));
+  // There is no folder that an operator could empty: who names a message that is damaged means it.
+  const within: readonly QueueName[] = request === "remove" && ids !== undefined && queues === undefined
+    ? [...named, "corrupt"]
+    : named;
   yield* inSlices(world.runtime.clock, ids ?? allOf(store, within), (slice) => action(slice, within));
   // A message in maildrop can only be removed: pickup takes it at any moment.
   if (request === "remove" && (queues === undefined || queues.includes("maildrop"))) {

@@ -20,7 +20,7 @@ const USAGE = "usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue
 
 const QUEUES = new Set(["maildrop", "incoming", "active", "deferred", "hold"]);
 /** Folders that Postfix has and we do not. */
-const OTHER_QUEUES = new Set(["bounce", "defer", "trace", "flush", "corrupt", "saved"]);
+const OTHER_QUEUES = new Set(["bounce", "defer", "trace", "flush"]);
 /** Ids in one request: its line must stay short. */
 const BATCH = 500;
 

@@ -175,10 +175,10 @@ export class DestinationWindow {
     debug(`qmgr_queue_${what}: queue ${this.#name}: limit ${limit} window ${this.window} ${counts}`);
   }
 
-  /** A rate delay begins when a delivery ends, whatever its end. */
+  /** A rate delay begins when a delivery ends, whatever its end; one that died begins anew after it, as in Postfix. */
   #pause(now: Millis): void {
     if (this.#rules.pause === 0) return;
-    this.#failedCohorts = 0;
+    if (this.#state.kind === "dead") this.#failedCohorts = 0;
     this.#state = { kind: "paused", until: now + this.#rules.pause };
   }
 

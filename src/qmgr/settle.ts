@@ -5,7 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, ResourceError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
 import type { QueueStore } from "../queue/store.ts";
@@ -119,10 +119,11 @@ export class Settling {
   #storageFailed(message: ActiveMessage, caught: unknown): void {
     const { store, clock, config, logger } = this.#services;
     const { id } = message.entry;
-    logger.warn(`${id}: queue storage: ${messageOf(caught)}: tried again later`);
+    const again = caught instanceof ResourceError && caught.damaged ? "" : ": tried again later";
+    logger.warn(`${id}: queue storage: ${messageOf(caught)}${again}`);
     const done = message.toldOf.map(({ waiting }) => waiting.index);
-    store.defer(id, clock.now() + config.minimal_backoff_time, { done, deferred: [] }).catch((again: unknown) =>
-      logger.error(`${id}: queue storage: ${messageOf(again)}`)
+    store.defer(id, clock.now() + config.minimal_backoff_time, { done, deferred: [] }).catch((other: unknown) =>
+      logger.error(`${id}: queue storage: ${messageOf(other)}`)
     );
   }
 }

@@ -48,8 +48,13 @@ export class MessageRecord {
   }
 }
 
-const LETTERS = { incoming: "I", deferred: "D", hold: "H" } as const;
-const QUEUES: Readonly<Record<string, "incoming" | "deferred" | "hold">> = { I: "incoming", D: "deferred", H: "hold" };
+const LETTERS = { incoming: "I", deferred: "D", hold: "H", corrupt: "C" } as const;
+const QUEUES: Readonly<Record<string, keyof typeof LETTERS>> = {
+  I: "incoming",
+  D: "deferred",
+  H: "hold",
+  C: "corrupt",
+};
 const VERSION = "1";
 
 /** Added up in one number. */
@@ -63,7 +68,7 @@ function flagsOf({ warned, expired, requeued }: MessageRecord): number {
 
 /** The first line of the text, with the record's present state. */
 export function headOf(record: MessageRecord): string {
-  const queue = record.queue === "active" || record.queue === "corrupt" ? record.origin : record.queue;
+  const queue = record.queue === "active" ? record.origin : record.queue;
   return `${VERSION} ${LETTERS[queue]} ${whole(record.arrived)} ${whole(record.due)} ${record.size} ` +
     `${record.attempts} ${flagsOf(record)} ${record.chunks}\n`;
 }

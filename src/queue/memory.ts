@@ -112,7 +112,7 @@ export class MemoryEngine implements QueueEngine {
 
   readRange(key: string, offset: number, length: number): Promise<Uint8Array> {
     const value = this.#values.get(key);
-    if (value === undefined) return Promise.reject(new ResourceError("ENOENT", `${key} is not in the queue`));
+    if (value === undefined) return Promise.reject(new ResourceError("ENOENT", `${key} is not in the queue`, true));
     const pieces = typeof value === "string" ? [latin1Encode(value)] : value;
     return Promise.resolve(joinRange(pieces, offset, length));
   }

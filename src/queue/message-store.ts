@@ -5,7 +5,7 @@
  */
 
 import type { Envelope, QueueId } from "../envelope.ts";
-import { assert } from "../errors.ts";
+import { assert, ResourceError } from "../errors.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { Durability, EngineLog, Operation, QueueEngine } from "./engine.ts";
@@ -93,7 +93,7 @@ export class MessageStore implements QueueStore {
   get(id: QueueId): QueueEntry | null {
     const record = this.#index.record(id);
     if (record === null) return null;
-    const parts = this.#parts(record);
+    const parts = record.queue === "corrupt" ? readParts(this.#index.text(record)) : this.#parts(record);
     return parts === null ? null : queueEntry(record, parts);
   }
 
@@ -259,6 +259,15 @@ export class MessageStore implements QueueStore {
       yield* kept;
       return;
     }
+    try {
+      yield* this.#stored(id);
+    } catch (caught) {
+      if (caught instanceof ResourceError && caught.damaged) this.#setAside(id, caught.message);
+      throw caught;
+    }
+  }
+
+  async *#stored(id: QueueId): AsyncIterable<Uint8Array> {
     const chunks = this.#index.record(id)?.chunks ?? 0;
     for (let n = -1; n < chunks; n++) {
       const key = n < 0 ? contentKey(id) : chunkKey(id, n);
@@ -318,7 +327,17 @@ export class MessageStore implements QueueStore {
   }
 
   #report(record: MessageRecord): void {
-    this.#options.log.error(`queue entry ${record.id} cannot be understood; it stays in the corrupt queue`);
+    const fault = readParts(this.#index.text(record)) === null ? "cannot be understood" : "is of damaged content";
+    this.#options.log.error(`queue entry ${record.id} ${fault}; it stays in the corrupt queue`);
+  }
+
+  /** A message whose content is damaged is tried no more: whoever works on it finds that it cannot be changed. */
+  #setAside(id: QueueId, why: string): void {
+    const record = this.#index.record(id);
+    if (record === null || record.queue === "corrupt") return;
+    this.#index.move(record, "corrupt");
+    this.#options.log.error(`message ${id}: ${why}; it stays in the corrupt queue`);
+    this.#rewrite(record, "lazy").catch(() => {});
   }
 
   #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {

@@ -207,6 +207,18 @@ describe("DestinationWindow", () => {
     assert.deepEqual([window.deadReason(2_001), window.mayStart(2_999), window.mayStart(3_000)], [null, false, true]);
   });
 
+  test("with a rate delay failed cohorts add up, and a destination that died begins anew", () => {
+    const window = made({ pause: 1_000, failedCohortLimit: 2 });
+    const fail = (now: number): string | null => {
+      window.started(now);
+      return window.failed(now, "4.4.1", "refused")?.why ?? null;
+    };
+    assert.deepEqual([fail(0), fail(1_000), fail(2_000), fail(3_000)], [null, "refused", null, "refused"]);
+    window.started(4_000);
+    window.answered(4_000);
+    assert.deepEqual([fail(5_000), fail(6_000)], [null, "refused"]);
+  });
+
   test("tells each step as Postfix does (destination_concurrency_feedback_debug)", () => {
     const lines: string[] = [];
     const window = made({ positive: { amount: 1, per: "concurrency" }, debug: (text) => void lines.push(text) });

@@ -79,6 +79,45 @@ describe("store", () => {
     assert.equal((await again.remove(["BAD1"])).length, 1);
     assert.equal(again.count("corrupt"), 2);
   });
+  it("a message whose content is damaged is tried no more, before and after a restart", async () => {
+    const engine = new MemoryEngine(1);
+    const reported: string[] = [];
+    const log = { warn: () => {}, error: (text: string) => void reported.push(text) };
+    const small = { ...options, log, contentMemory: 0 };
+    const store = new MessageStore(engine, small);
+    await store.load();
+    const entries = [];
+    for (let at = 0; at < 3; at++) entries.push(await accept(store, pattern(10), envelopeOf(at, "a@b", "c@d")));
+    const [active, deferred, removed] = entries.map(({ id }) => id) as [string, string, string];
+    for (const id of [active, deferred, removed]) {
+      store.activate(id);
+      await engine.commit([{ kind: "delete", key: `content:${id}` }]);
+    }
+    await store.defer(deferred, 5);
+    await store.remove([removed]);
+    for (const id of [active, deferred, removed]) {
+      await assert.rejects(contentOf(store, id), { name: "ResourceError", damaged: true });
+    }
+    const holds = (one: MessageStore): void => {
+      assert.deepEqual([...one.list("corrupt")].sort(), [active, deferred].sort());
+      assert.deepEqual([one.activate(deferred), one.due(9e12, 9), one.count("active")], [false, [], 0]);
+    };
+    holds(store);
+    assert.deepEqual(reported.map((text) => text.replace(/^\S+ \S+ /, "").replace(/content:\w+/, "it")), [
+      "it is not in the queue; it stays in the corrupt queue",
+      "it is not in the queue; it stays in the corrupt queue",
+    ]);
+    await store.mark(active, { done: [0], deferred: [] }, "lazy");
+    await store.defer(active, 7, { done: [1], deferred: [] });
+    holds(store);
+    const again = new MessageStore(engine, small);
+    await again.load();
+    holds(again);
+    assert.match(reported[2]!, /^queue entry \w+ is of damaged content; it stays in the corrupt queue$/);
+    assert.equal(again.get(active)!.envelope.recipients.length, 2);
+    assert.deepEqual(await again.remove([active, deferred]), [active, deferred]);
+    assert.deepEqual(await engine.scan("", null, 9), []);
+  });
   it("fresh contents in memory are bounded", async () => {
     const store = new MessageStore(new MemoryEngine(1), { ...options, log: { warn: () => {}, error: () => {} } });
     await store.load();

@@ -53,7 +53,8 @@ export interface SpoolContext {
 
 export function resourceError(caught: unknown, what: string): ResourceError {
   if (caught instanceof ResourceError) return caught;
-  return new ResourceError(systemCode(caught) || "EIO", `${what}: ${messageOf(caught)}`);
+  const code = systemCode(caught) || "EIO";
+  return new ResourceError(code, `${what}: ${messageOf(caught)}`, code === "ENOENT");
 }
 
 /** Makes a folder that may be there already; true: it is new. */

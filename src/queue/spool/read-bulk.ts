@@ -90,7 +90,7 @@ export async function readBulk(
     if (end === lastEnd) break;
     end = lastEnd;
   }
-  throw new ResourceError("EIO", `damaged queue data in ${slot.segment.name} at ${slot.offset}`);
+  throw new ResourceError("EIO", `damaged queue data in ${slot.segment.name} at ${slot.offset}`, true);
 }
 
 /** The bytes [from, to) of the record out of the fragments in `bytes`; null: one is damaged or not all there. */

@@ -95,7 +95,7 @@ class SpoolEngine implements QueueEngine {
     const { slots } = this.#context;
     for (;;) {
       const slot = slots.get(key);
-      if (slot === null) throw new ResourceError("ENOENT", `${key} is not in the queue`);
+      if (slot === null) throw new ResourceError("ENOENT", `${key} is not in the queue`, true);
       try {
         const text = slots.text(key);
         if (text !== null) return latin1Encode(text).subarray(offset, offset + length);
@@ -111,7 +111,7 @@ class SpoolEngine implements QueueEngine {
     if (slot.file === null) return readBulk(this.#context, slot, offset, length);
     const into = new Uint8Array(Math.max(0, Math.min(length, slot.length - offset)));
     const got = await readLarge(this.#context, slot.file, into, offset);
-    if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`);
+    if (got < into.length) throw new ResourceError("EIO", `queue file ${slot.file} is too short`, true);
     return into;
   }
 
