@@ -13,7 +13,7 @@ import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
 import { Resolver } from "./dns/dns.ts";
-import { ConfigError, messageOf, systemCode, systemWords } from "./errors.ts";
+import { ConfigError, messageOf, ResourceError, systemCode, systemWords } from "./errors.ts";
 import { plainRecipient } from "./envelope.ts";
 import { discardAgent, errorAgent, retryAgent } from "./error.ts";
 import { latin1Decode } from "./latin1.ts";
@@ -264,12 +264,13 @@ export class Mta {
   }
 
   /** Mail of this host that cleanup refused, with log lines as Postfix's cleanup writes them. */
-  #giveBack(bounce: Bounce, message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
+  async #giveBack(bounce: Bounce, message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
     const logger = this.#log.service("cleanup");
     const now = this.#runtime.clock.now();
     const times = { arrived: message.envelope.arrived, activeAt: now, startedAt: now, now };
     for (const { waiting, result } of failed) logger.info(deliveryLine(message.id, waiting.recipient, result, times));
-    return bounce.undeliverable(message, failed);
+    const refused = await bounce.undeliverable(message, failed);
+    if (refused !== null) throw new ResourceError("EINVAL", `notice refused: ${refused}`);
   }
 
   #troubles(config: Config, service: string): TroubleNotices {

@@ -34,8 +34,11 @@ export interface Failed {
  * send; it rejects when storage could not take them: the message must stay, and is tried again.
  */
 export interface Notices {
-  /** These recipients will not get the message. Results may be "deferred": the message has expired. */
-  undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<void>;
+  /**
+   * These recipients will not get the message. Results may be "deferred": the message has expired. A text: cleanup
+   * refuses the notice, for this reason.
+   */
+  undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<string | null>;
   /** These recipients wait longer than delay_warning_time. */
   delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void>;
   /** Delivered, and the sender is to know it: NOTIFY=SUCCESS, or after a warning (confirm_delay_cleared). */

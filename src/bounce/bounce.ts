@@ -66,23 +66,23 @@ export class Bounce implements Notices {
     this.#from = rewriteAddress("MAILER-DAEMON", services.config);
   }
 
-  async undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
+  async undeliverable(message: NoticeSubject, failed: readonly Failed[]): Promise<string | null> {
     const { sender, ret } = message.envelope;
     if (this.#postmaster.isDoubleBounce(sender)) return this.#drop(message);
     if (sender === "") {
       const to = this.#postmaster.ofDoubleBounce();
-      if (to !== null) await this.#toPostmaster("failure", message, failed, to, true);
-      return;
+      return to === null ? null : await this.#toPostmaster("failure", message, failed, to, true);
     }
     const told = asked(failed, "failure");
-    if (told.length > 0) await this.#toSender("failure", message, told, ret !== "hdrs");
-    await this.#copy("failure", message, failed, this.#postmaster.ofBounce());
+    const refused = told.length > 0 ? await this.#toSender("failure", message, told, ret !== "hdrs") : null;
+    if (refused === null) await this.#copy("failure", message, failed, this.#postmaster.ofBounce());
+    return refused;
   }
 
   async delayed(message: NoticeSubject, waiting: readonly Failed[]): Promise<void> {
-    if (this.#postmaster.isDoubleBounce(message.envelope.sender)) return this.#drop(message);
+    if (this.#postmaster.isDoubleBounce(message.envelope.sender)) return void this.#drop(message);
     const told = asked(waiting, "delay");
-    if (told.length > 0) await this.#toSender("delay", message, told, false);
+    if (told.length > 0) this.#mind(message, await this.#toSender("delay", message, told, false));
     await this.#copy("delay", message, waiting, this.#postmaster.ofDelay());
   }
 
@@ -102,14 +102,25 @@ export class Bounce implements Notices {
       this.#logger.info(`${message.id}: not sending trace/success notification for ${word} message`);
       return;
     }
-    await this.#toSender(kind, message, results, false);
+    this.#mind(message, await this.#toSender(kind, message, results, false));
   }
 
-  #drop({ id }: NoticeSubject): void {
+  #drop({ id }: NoticeSubject): null {
     this.#logger.warn(`${id}: undeliverable postmaster notification discarded`);
+    return null;
   }
 
-  #toSender(kind: NoticeKind, message: NoticeSubject, recipients: readonly Failed[], full: boolean): Promise<void> {
+  /** Mail may do without this notice. */
+  #mind({ id }: NoticeSubject, refused: string | null): void {
+    if (refused !== null) this.#logger.warn(`${id}: notice refused: ${refused}`);
+  }
+
+  #toSender(
+    kind: NoticeKind,
+    message: NoticeSubject,
+    recipients: readonly Failed[],
+    full: boolean,
+  ): Promise<string | null> {
     const to = plainRecipient(message.envelope.sender);
     return this.#send({ kind, message, recipients, to, postmaster: false, full, name: `sender ${NAMES[kind]}` });
   }
@@ -120,7 +131,7 @@ export class Bounce implements Notices {
     recipients: readonly Failed[],
     to: Recipient,
     full: boolean,
-  ): Promise<void> {
+  ): Promise<string | null> {
     return this.#send({ kind, message, recipients, to, postmaster: true, full, name: `postmaster ${NAMES[kind]}` });
   }
 
@@ -133,7 +144,7 @@ export class Bounce implements Notices {
   ): Promise<void> {
     if (to === null) return;
     try {
-      await this.#toPostmaster(kind, message, recipients, to, false);
+      this.#mind(message, await this.#toPostmaster(kind, message, recipients, to, false));
     } catch (caught) {
       const doing = kind === "delay" ? "warning" : "bouncing to";
       this.#logger.warn(
@@ -146,7 +157,7 @@ export class Bounce implements Notices {
     return originalOf(message.content ?? this.#services.content, message.id, headersOnly);
   }
 
-  async #send(order: Order): Promise<void> {
+  async #send(order: Order): Promise<string | null> {
     const { config, clock } = this.#services;
     const { message, postmaster, to } = order;
     const headersOnly = !order.full || message.size > config.bounce_size_limit;
@@ -163,7 +174,7 @@ export class Bounce implements Notices {
       at: clock.now(),
     };
     const text = new NoticeText(notice, config, clock);
-    await post(this.#services, {
+    return await post(this.#services, {
       sender: postmaster ? this.#postmaster.sender : "",
       to,
       encoding: text.encoding,

@@ -1,13 +1,11 @@
 /**
  * How a notice of this system gets into the queue, whatever it says: opened, streamed, finished; with Postfix's
- * Received: header. Rejects with ResourceError when storage cannot take it, or when cleanup refuses it; nothing is
- * queued then.
+ * Received: header. Rejects with ResourceError when storage cannot take it; nothing is queued then.
  */
 
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
 import { type Envelope, NO_CLIENT, type Recipient } from "../envelope.ts";
-import { ResourceError } from "../errors.ts";
 import { localReceived } from "../header.ts";
 import type { Committed } from "../queue/store.ts";
 import type { Clock } from "../runtime.ts";
@@ -35,8 +33,15 @@ export interface Posted {
   readonly content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
-/** `tell` gets the queue id when the notice is durable, before anybody delivers it. */
-export async function post(services: PostServices, posted: Posted, tell: (id: string) => void): Promise<void> {
+/**
+ * `tell` gets the queue id when the notice is durable, before anybody delivers it. Why cleanup refuses it; null:
+ * it does not.
+ */
+export async function post(
+  services: PostServices,
+  posted: Posted,
+  tell: (id: string) => void,
+): Promise<string | null> {
   const { config, cleanup, clock, queued, opening } = services;
   const { sender, to, encoding, notice } = posted;
   const arrived = clock.now();
@@ -58,7 +63,8 @@ export async function post(services: PostServices, posted: Posted, tell: (id: st
   const plain = { arrived, client: NO_CLIENT, ret: "", envid: "" } as const;
   const envelope: Envelope = { sender, recipients: [to], encoding, notice, ...plain };
   const result = await out.finish(envelope);
-  if (result.kind === "refused") throw new ResourceError("EINVAL", `notice refused: ${result.reply.lines.join(" ")}`);
+  if (result.kind === "refused") return result.reply.lines.join(" ");
   tell(out.id);
   if (result.kind === "queued") queued(result.committed);
+  return null;
 }

@@ -101,7 +101,8 @@ export class TroubleNotices {
     const to = troubles.has("bounce") ? this.#postmaster.bounceRecipient : this.#postmaster.errorRecipient;
     const posted = { sender, to, encoding: "", notice: "postmaster", filterClass: "notify", content } as const;
     try {
-      await post(this.#services, posted, () => {});
+      const refused = await post(this.#services, posted, () => {});
+      if (refused !== null) this.#logger.warn(`postmaster notify: notice refused: ${refused}`);
     } catch (caught) {
       this.#logger.warn(`postmaster notify: ${messageOf(caught)}`);
     }

@@ -16,7 +16,7 @@ import type { Clock, Millis, Timer } from "../runtime.ts";
 import { ActiveMessage, Work } from "./active.ts";
 import { type AgentService, Dispatch, type Group } from "./dispatch.ts";
 import { queueName } from "./queue-name.ts";
-import { suspendedResult } from "./report.ts";
+import { bouncedResult, suspendedResult } from "./report.ts";
 import { agreeing } from "./rules.ts";
 import { Settling } from "./settle.ts";
 
@@ -212,8 +212,17 @@ export class Qmgr {
     this.#logger.info(`${id}: from=<${sender}>, size=${size}, nrcpt=${waiting.length} (queue active)`);
     message.pending = 1;
     if (entry.expired) this.#expire(message);
-    else this.#assign(message, waiting, 0, new Map());
+    else this.#assign(message, this.#untold(message), 0, new Map());
     return true;
+  }
+
+  /** Those who are to be tried: who bounced waits for a notice that was refused. */
+  #untold(message: ActiveMessage): readonly Waiting[] {
+    const { waiting } = message.entry;
+    const bounced = waiting.filter(({ status }) => status.startsWith("5"));
+    if (bounced.length === 0) return waiting;
+    for (const one of bounced) message.failed(one, bouncedResult(one.status, one.reason));
+    return waiting.filter((one) => !bounced.includes(one));
   }
 
   /** Nobody is tried: who was deferred keeps the reason of that. */

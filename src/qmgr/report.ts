@@ -48,6 +48,11 @@ export function deliveryLine(
     `status=${probe === undefined ? outcome : found} (${result.reason})`;
 }
 
+/** What a recipient got whose notice has not gone out yet. */
+export function bouncedResult(status: string, reason: string): DeliveryResult {
+  return { ...suspendedResult(status, reason), outcome: "bounced" };
+}
+
 /** What a recipient gets that was put off without a delivery. */
 export function suspendedResult(status: string, reason: string): DeliveryResult {
   return {

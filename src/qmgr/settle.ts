@@ -83,19 +83,21 @@ export class Settling {
     if (expired) logger.info(`${id}: from=<${envelope.sender}>, status=${word}, returned to sender`);
     const failed = expired ? [...message.bounced, ...message.deferred] : message.bounced;
     const deferred = expired ? [] : message.deferred;
+    let refused: string | null = null;
     try {
-      if (failed.length > 0) await notices.undeliverable(entry, failed);
+      if (failed.length > 0) refused = await notices.undeliverable(entry, failed);
     } finally {
       if (message.succeeded.length > 0) await this.#tell(message, notices.delivered(entry, message.succeeded));
       if (message.traced.length > 0) await this.#tell(message, notices.traced(entry, message.traced));
     }
+    if (refused !== null) return await this.#bounceFailed(message, refused, tooOld);
     const due = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
     const late = due && await this.#tell(message, notices.delayed(entry, deferred));
     const done = [...failed, ...message.toldOf].map(({ waiting }) => waiting.index);
     const reasons = deferred.filter(isNews).map(({ waiting, result }) => ({
       index: waiting.index,
       reason: result.reason,
-      status: result.status,
+      status: result.status.replace(/^5/, "4"),
     }));
     if (late) await store.warned(id);
     const progress = { done, deferred: reasons };
@@ -103,6 +105,26 @@ export class Settling {
     if (deferred.length > 0) return store.defer(id, dueAgain(envelope.arrived, now, config), progress);
     if (done.length > 0) await store.mark(id, progress, "lazy");
     logger.info(`${id}: removed`);
+  }
+
+  /**
+   * Who bounced is not tried again (a status of class 5 says it: qmgr.ts), their notice is. At the end of the message's
+   * life nobody is told of it, so it is for the operator to see.
+   */
+  async #bounceFailed(message: ActiveMessage, why: string, tooOld: boolean): Promise<void> {
+    const { store, config, clock, logger } = this.#services;
+    const { id, envelope } = message.entry;
+    logger.warn(`${id}: notice refused: ${why}`);
+    logger.info(`${id}: status=deferred (bounce failed)`);
+    const waits = [...message.bounced, ...message.deferred].filter(isNews);
+    const progress = {
+      done: message.toldOf.map(({ waiting }) => waiting.index),
+      deferred: waits.map(({ waiting: { index }, result: { reason, status } }) => ({ index, reason, status })),
+    };
+    await store.defer(id, dueAgain(envelope.arrived, clock.now(), config), progress);
+    if (!tooOld) return;
+    logger.warn(`${id}: its time is over and its notice refused: placed on hold`);
+    await store.hold([id]);
   }
 
   /** A notice that mail may do without: for want of it nothing is delivered or bounced a second time. */

@@ -104,7 +104,7 @@ export class Verify implements Verifier {
       undeliverable: (message, failed) => {
         const { probe } = message.envelope;
         if (probe === undefined) return others.undeliverable(message, failed);
-        return probe === "report" ? others.traced(message, failed) : this.#results(failed);
+        return (probe === "report" ? others.traced(message, failed) : this.#results(failed)).then(() => null);
       },
       delayed: (message, waiting) => others.delayed(message, waiting),
       delivered: (message, succeeded) => others.delivered(message, succeeded),

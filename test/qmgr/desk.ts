@@ -116,6 +116,8 @@ export class Desk {
   qmgr!: Qmgr;
   /** Calls of the store and of notices that fail, by name; counted down. */
   readonly fails = new Map<string, number>();
+  /** What a notice of failure is refused for. */
+  refuses: string | null = null;
   /** What requeue answers. */
   requeues = true;
 
@@ -142,7 +144,10 @@ export class Desk {
       resolve: (recipient) => (options.resolve ?? byDomain)(recipient),
       agents: new Map(["smtp", "other"].map((name) => [name, desk.#agent(name, options)])),
       notices: {
-        undeliverable: (message, failed) => desk.#notice("undeliverable", message, failed),
+        undeliverable: async (message, failed) => {
+          await desk.#notice("undeliverable", message, failed);
+          return desk.refuses;
+        },
         delayed: (message, waiting) => desk.#notice("delayed", message, waiting),
         delivered: (message, succeeded) => desk.#notice("delivered", message, succeeded),
         traced: (message, results) => desk.#notice("traced", message, results),

@@ -111,7 +111,7 @@ export class World {
       resolve: toItsDomain,
       agents: new Map([["smtp", { rules, agent, logName: "smtp" }]]),
       notices: {
-        undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`),
+        undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`).then(() => null),
         delayed: () => Promise.resolve(),
         delivered: () => Promise.resolve(),
         traced: () => Promise.resolve(),

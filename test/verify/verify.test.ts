@@ -56,7 +56,7 @@ class Desk {
     });
     const other = (name: string) => (): Promise<void> => Promise.resolve(void this.told.push(name));
     this.notices = this.verify.notices({
-      undeliverable: other("undeliverable"),
+      undeliverable: () => other("undeliverable")().then(() => null),
       delayed: other("delayed"),
       delivered: other("delivered"),
       traced: other("traced"),
