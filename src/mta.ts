@@ -12,6 +12,7 @@ import type { HandInServices } from "./cleanup/hand-in.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
+import { ownConfig, probeConfig } from "./config/own.ts";
 import { Resolver } from "./dns/dns.ts";
 import { ConfigError, messageOf, ResourceError, systemCode, systemWords } from "./errors.ts";
 import { plainRecipient } from "./envelope.ts";
@@ -23,7 +24,7 @@ import { SiteFlush } from "./flush.ts";
 import type { Log } from "./log.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
-import type { Failed, NoticeSubject } from "./notices.ts";
+import type { Failed, Notices, NoticeSubject } from "./notices.ts";
 import type { AgentService } from "./qmgr/dispatch.ts";
 import { Requeue } from "./requeue.ts";
 import { Qmgr } from "./qmgr/qmgr.ts";
@@ -123,6 +124,7 @@ export class Mta {
     this.store = store;
     const { main } = loaded;
     const { clock } = runtime;
+    const own = (name: string): Config => ownConfig(loaded, name);
     this.#sessionRoom = sessionRoom(runtime);
     this.#anvil = new Anvil(clock, {
       unit: main.anvil_rate_time_unit,
@@ -134,33 +136,25 @@ export class Mta {
     const cleanupLogger = log.service("cleanup");
     const warn = (text: string): void => void cleanupLogger.warn(text);
     const openCleanup = (name: string, place: string): LookupTable => openTable(name, runtime, { warn, place });
-    const classes = new AddressClasses(main, runtime, this.#tableOptions());
-    const rewriting = openRewriting(main, classes, runtime, { warn });
-    this.#cleanup = new Cleanup({ config: main, store, log, clock, openTable: openCleanup, rewriting });
-    const bounceLogger = log.service("bounce");
-    const bounce = new Bounce({
-      config: main,
-      templates: openTemplates(main, runtime.files, (text) => void bounceLogger.warn(text)),
-      cleanup: this.#cleanup,
-      content: store,
-      log,
-      clock,
-      queued: this.#queued,
-    });
+    const classes = new AddressClasses(own("rewrite"), runtime, this.#tableOptions());
+    const rewriting = openRewriting(own("cleanup"), classes, runtime, { warn });
+    this.#cleanup = new Cleanup({ config: own("cleanup"), store, log, clock, openTable: openCleanup, rewriting });
+    const bounce = this.#bounce(own("bounce"));
     this.#verify = new Verify({
-      config: main,
+      config: own("verify"),
       cleanup: this.#cleanup,
       clock,
       files: runtime.files,
       log: log.service("verify"),
       queued: this.#queued,
     });
-    const resolver = new AddressResolver(main, classes, runtime, this.#tableOptions());
-    const probes = probeConfig(main);
-    const probing = probes === main ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
+    const rewrite = own("rewrite");
+    const resolver = new AddressResolver(rewrite, classes, runtime, this.#tableOptions());
+    const probes = probeConfig(rewrite);
+    const probing = probes === rewrite ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
     const pickup: HandInServices = {
       runtime,
-      config: main,
+      config: own("pickup"),
       cleanup: this.#cleanup,
       log,
       giveBack: (message, failed) => this.#giveBack(bounce, message, failed),
@@ -168,17 +162,42 @@ export class Mta {
     };
     const requeue = new Requeue(pickup, store);
     this.qmgr = new Qmgr({
-      config: main,
+      config: own("qmgr"),
       store,
       clock,
       log,
       resolve: (recipient, envelope) => (envelope.probe === "verify" ? probing : resolver).resolve(recipient, envelope),
       agents: this.#agents(classes),
-      notices: this.#verify.notices(bounce),
+      notices: this.#verify.notices(this.#notices(bounce)),
       requeue: (entry) => requeue.take(entry),
     });
-    this.flush = new SiteFlush({ runtime, config: main, store, qmgr: this.qmgr, warn });
+    this.flush = new SiteFlush({ runtime, config: own("flush"), store, qmgr: this.qmgr, warn });
     this.pickup = new Pickup(pickup);
+  }
+
+  #bounce(config: Config): Bounce {
+    const { clock, files } = this.#runtime;
+    const logger = this.#log.service("bounce");
+    const templates = openTemplates(config, files, (text) => void logger.warn(text));
+    const [cleanup, content, log, queued] = [this.#cleanup, this.store, this.#log, this.#queued];
+    return new Bounce({ config, templates, cleanup, content, log, clock, queued });
+  }
+
+  /** Delays are told by the service defer, what was delivered by trace: each may have settings of its own. */
+  #notices(bounce: Bounce): Notices {
+    const [shared, defer, trace] = ["bounce", "defer", "trace"].map((name) => ownConfig(this.#loaded, name)) as [
+      Config,
+      Config,
+      Config,
+    ];
+    const delays = defer === shared ? bounce : this.#bounce(defer);
+    const reports = trace === shared ? bounce : this.#bounce(trace);
+    return {
+      undeliverable: (message, failed) => bounce.undeliverable(message, failed),
+      delayed: (message, waiting) => delays.delayed(message, waiting),
+      delivered: (message, succeeded) => reports.delivered(message, succeeded),
+      traced: (message, results) => reports.traced(message, results),
+    };
   }
 
   static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {
@@ -356,29 +375,14 @@ export class Mta {
       const mayStall = service.maxproc === null && OVER_NETWORK.has(service.command);
       const stalledLimit = mayStall ? config.postrider_stalled_delivery_limit : 0;
       agents.set(service.name, {
-        rules: transportRules(service.name, processLimit, config, logger, stalledLimit),
+        rules: transportRules(service.name, processLimit, ownConfig(this.#loaded, "qmgr"), logger, stalledLimit),
         agent: make(world, config),
         logName: service.command,
+        softBounce: config.soft_bounce,
       });
     }
     return agents;
   }
-}
-
-/** Probes may have routes of their own; the same object where they have none. */
-function probeConfig(main: Config): Config {
-  const own = {
-    local_transport: main.address_verify_local_transport,
-    virtual_transport: main.address_verify_virtual_transport,
-    relay_transport: main.address_verify_relay_transport,
-    default_transport: main.address_verify_default_transport,
-    transport_maps: main.address_verify_transport_maps,
-    relayhost: main.address_verify_relayhost,
-    sender_dependent_relayhost_maps: main.address_verify_sender_dependent_relayhost_maps,
-    sender_dependent_default_transport_maps: main.address_verify_sender_dependent_default_transport_maps,
-  };
-  const differs = Object.entries(own).some(([name, value]) => String(value) !== String(main[name as keyof typeof own]));
-  return differs ? { ...main, ...own } : main;
 }
 
 /** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */

@@ -30,8 +30,8 @@ export const qmgr = {
     kind: "time",
     default: "300s",
     min: 1000,
-    ready: false,
-    doc: "Time between scans of the deferred queue.",
+    ready: true,
+    doc: "Time between scans of the deferred queue; here deferred mail is tried when it is due.",
   },
   minimal_backoff_time: {
     kind: "time",

@@ -24,6 +24,8 @@ export interface AgentService {
   readonly agent: DeliveryAgent;
   /** Its name in the log: "smtp", "local". */
   readonly logName: string;
+  /** soft_bounce, of the service. */
+  readonly softBounce: boolean;
 }
 
 export interface DispatchServices {
@@ -128,11 +130,15 @@ export class Dispatch {
     const now = this.#services.clock.now();
     const logger = this.#services.log.service("error", this.#nextSlot());
     const { arrived, probe } = message.entry.envelope;
-    const times = { arrived, activeAt: message.activeAt, startedAt: now, now };
+    const times = { arrived, activeAt: message.activeAt, startedAt: now, now, resolution: this.#resolution };
     for (const one of waiting) {
       logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe));
       message.failed(one, result);
     }
+  }
+
+  get #resolution(): number {
+    return this.#services.config.delay_logging_resolution_limit;
   }
 
   /** Forgives what is dead. */
@@ -262,11 +268,11 @@ export class Dispatch {
     const suspended = destination.transport.ended(destination, results, clock.monotonic());
     const logger = log.service(service.logName, this.#nextSlot());
     const done: number[] = [];
-    const times = { arrived: message.entry.envelope.arrived, activeAt: message.activeAt, startedAt, now };
-    const { probe } = message.entry.envelope;
+    const { arrived, probe } = message.entry.envelope;
+    const times = { arrived, activeAt: message.activeAt, startedAt, now, resolution: this.#resolution };
     waiting.forEach((one, at) => {
       const given = results[at] ?? suspendedResult("4.3.0", "delivery agent gave no result");
-      const softened = config.soft_bounce && given.outcome === "bounced" && probe === undefined;
+      const softened = service.softBounce && given.outcome === "bounced" && probe === undefined;
       const result = softened ? softenedResult(given) : given;
       logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe, softened));
       if (result.outcome !== "sent" || probe !== undefined) return message.failed(one, result);

@@ -13,14 +13,16 @@ export interface DeliveryTimes {
   readonly activeAt: Millis;
   readonly startedAt: Millis;
   readonly now: Millis;
+  /** delay_logging_resolution_limit; 2 where it is not given. */
+  readonly resolution?: number;
 }
 
-/** Two significant digits below 100 s, hundredths at the finest: "0", "0.05", "1.2", "16", "1600". */
-export function delayText(time: Millis): string {
+/** Two significant digits below 100 s, with so many behind the point at most: "0", "0.05", "1.2", "16", "1600". */
+export function delayText(time: Millis, most = 2): string {
   const seconds = Math.max(0, time) / 1000;
-  if (seconds >= 9.95) return String(Math.round(seconds));
-  const digits = seconds >= 0.995 ? 10 : 100;
-  return String(Math.round(seconds * digits) / digits);
+  let digits = 0;
+  for (let least = 9.95; digits < most && seconds < least; least /= 10) digits++;
+  return String(Math.round(seconds * 10 ** digits) / 10 ** digits);
 }
 
 /** `probe`: the message of one; what was found out is its status. `softened`: soft_bounce made the result. */
@@ -42,9 +44,9 @@ export function deliveryLine(
     times.startedAt - times.activeAt,
     connected - times.startedAt,
     times.now - connected,
-  ].map(delayText).join("/");
+  ].map((time) => delayText(time, times.resolution)).join("/");
   return `${id}: to=<${recipient.address}>,${original} relay=${result.relay},${use} ` +
-    `delay=${delayText(times.now - times.arrived)}, delays=${stages}, dsn=${result.status}, ` +
+    `delay=${delayText(times.now - times.arrived, times.resolution)}, delays=${stages}, dsn=${result.status}, ` +
     `status=${probe === undefined ? outcome : found} (${result.reason})`;
 }
 

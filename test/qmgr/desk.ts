@@ -196,7 +196,10 @@ export class Desk {
     this.events.push(`${name} ${failed.map(({ waiting }) => waiting.recipient.address).join(" ")}`);
   }
 
-  #agent(name: string, { processLimit = 0, recipientLimit = 50, rules = {}, agent: own }: DeskOptions): AgentService {
+  #agent(
+    name: string,
+    { main = "", processLimit = 0, recipientLimit = 50, rules = {}, agent: own }: DeskOptions,
+  ): AgentService {
     const agent: DeliveryAgent = own ?? {
       deliver: (request, signal) =>
         new Promise((resolve) => {
@@ -222,6 +225,7 @@ export class Desk {
     return {
       agent,
       logName: name,
+      softBounce: /^soft_bounce = yes/m.test(main),
       rules: {
         name,
         processLimit,

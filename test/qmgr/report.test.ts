@@ -8,6 +8,10 @@ test("delays have two significant digits and hundredths at the finest", () => {
     const [ms, text] of [[0, "0"], [3, "0"], [20, "0.02"], [123, "0.12"], [500, "0.5"], [1230, "1.2"], [1000, "1"]]
       .concat([[12_300, "12"], [99_600, "100"], [1_600_000, "1600"], [-5, "0"]]) as [number, string][]
   ) assert.equal(delayText(ms), text);
+  for (
+    const [ms, most, text] of [[34, 6, "0.034"], [3.44, 6, "0.0034"], [0.034, 6, "0.000034"], [34, 3, "0.034"]]
+      .concat([[1230, 0, "1"], [400, 0, "0"], [400, 1, "0.4"], [12_300, 6, "12"]]) as [number, number, string][]
+  ) assert.equal(delayText(ms, most), text);
 });
 
 test("the delivery line is Postfix's", () => {

@@ -141,7 +141,7 @@ export class RelayWorld {
       clock,
       log,
       resolve: toItsDomain,
-      agents: new Map([["smtp", { rules, agent: new WatchedAgent(agent, sites), logName: "smtp" }]]),
+      agents: new Map([["smtp", { rules, agent: new WatchedAgent(agent, sites), logName: "smtp", softBounce: false }]]),
       notices: new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }),
       requeue: () => Promise.resolve(false),
     });

@@ -109,7 +109,7 @@ export class World {
       clock,
       log,
       resolve: toItsDomain,
-      agents: new Map([["smtp", { rules, agent, logName: "smtp" }]]),
+      agents: new Map([["smtp", { rules, agent, logName: "smtp", softBounce: false }]]),
       notices: {
         undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`).then(() => null),
         delayed: () => Promise.resolve(),
