@@ -100,6 +100,52 @@ async function crowd(seed: number, size: number): Promise<Outcome> {
   return { broken, told };
 }
 
+/**
+ * A burst, and behind it for long nearly as much mail as there are processes for: nobody waits much longer than the burst
+ * takes. Who is served last, if the newest were first, waits as long as mail comes.
+ */
+async function queueing(seed: number, size: number): Promise<Outcome> {
+  const random = new Seeded(seed);
+  const [processes, latency] = [20, 200];
+  const host: Host = { latency: (chance) => latency / 2 + Math.floor(chance * latency), up: () => true };
+  const burst = Math.max(400, Math.floor(size / 2));
+  const drained = burst * latency / processes;
+  const steady = Math.floor(burst * 9);
+  const mails = Array.from({ length: burst + steady }, (_, number) => ({
+    number,
+    site: `live${random.below(40)}`,
+    at: number < burst ? 0 : Math.floor((number - burst) * latency / processes / 0.9),
+  }));
+  const outside = await calm(seed, () => host, mails, HOUR, `default_process_limit = ${processes}`);
+  const broken = [...outside.broken, ...doubled(outside), ...outside.lost.map((number) => `${number} did not arrive`)];
+  const longest = outside.longest();
+  if (longest > 3 * drained) broken.push(`somebody waited ${longest} ms, and the burst takes ${drained} ms`);
+  return { broken, told: `${mails.length} messages: ${longest} ms at most, the burst takes ${drained} ms` };
+}
+
+/**
+ * Due mail that fails again and again has all places of the active queue: new mail has its turn all the same.
+ */
+async function crowdedOut(seed: number, size: number): Promise<Outcome> {
+  const random = new Seeded(seed);
+  const failing: Host = { latency: () => 500, up: () => false };
+  const mass = Array.from({ length: Math.max(400, size) }, (_, at) => ({ number: 1e6 + at, site: `dead${at}`, at: 0 }));
+  const fresh = Array.from({ length: 100 }, (_, number) => ({
+    number,
+    site: `live${random.below(20)}`,
+    at: 10 * MINUTE + number * 1_000,
+  }));
+  const main = "qmgr_message_active_limit = 20\ndefault_process_limit = 20\n" +
+    "minimal_backoff_time = 10s\nmaximal_backoff_time = 10s";
+  const hosts = (name: string): Host => isDead(name) ? failing : LIVE;
+  const outside = await calm(seed, hosts, [...mass, ...fresh], MINUTE, main);
+  const longest = outside.longest((number) => number < 1e6);
+  const missing = fresh.filter(({ number }) => !outside.arrived.has(number)).length;
+  const broken = [...outside.broken, ...doubled(outside)];
+  if (missing > 0 || longest > 5_000) broken.push(`new mail waited ${longest} ms, ${missing} did not arrive`);
+  return { broken, told: `${mass.length} that fail: new mail waited ${longest} ms at most` };
+}
+
 /** A dead host comes back: all of its mail arrives within maximal_backoff_time, once. */
 async function comesBack(seed: number, size: number): Promise<Outcome> {
   const random = new Seeded(seed);
@@ -204,7 +250,7 @@ async function jumps(seed: number, size: number): Promise<Outcome> {
   clock.jump = 0;
   await world.pass(DAY);
   assert.equal(world.store.count("active"), 0);
-  const broken = [...outside.broken.filter((rule) => !rule.includes("is dead until")), ...doubled(outside)];
+  const broken = [...outside.broken, ...doubled(outside)];
   broken.push(...outside.lost.map((number) => `${number} did not arrive`));
   return { broken, told: `${size} messages` };
 }
@@ -215,6 +261,8 @@ export const SCENARIOS: Readonly<Record<string, (seed: number, size: number) => 
   "comes-back": comesBack,
   "slow-host": slowHost,
   flood,
+  queueing,
+  "crowded-out": crowdedOut,
   crashes,
   jumps,
 };

@@ -65,6 +65,15 @@ export class Outside {
     }
     return count === 0 ? NaN : sum / count;
   }
+
+  /** The longest of those times. */
+  longest(chosen: (number: number) => boolean = () => true): Millis {
+    let longest = 0;
+    for (const [number, [first]] of this.arrived) {
+      if (chosen(number)) longest = Math.max(longest, first! - this.acknowledged.get(number)!);
+    }
+    return longest;
+  }
 }
 
 export interface WorldOptions {
