@@ -101,8 +101,8 @@ async function crowd(seed: number, size: number): Promise<Outcome> {
 }
 
 /**
- * A burst, and behind it for long nearly as much mail as there are processes for: nobody waits much longer than the burst
- * takes. Who is served last, if the newest were first, waits as long as mail comes.
+ * A burst, and behind it for long nearly as much mail as there are processes for: nobody waits much longer than the
+ * burst takes. Who is served last, if the newest were first, waits as long as mail comes.
  */
 async function queueing(seed: number, size: number): Promise<Outcome> {
   const random = new Seeded(seed);
