@@ -235,6 +235,39 @@ async function crashes(seed: number, size: number): Promise<Outcome> {
   return { broken, told: `${outside.acknowledged.size} acknowledged, ${rounds} crashes, ${copies} duplicates` };
 }
 
+/** Writes and syncs of the disk fail for some time, again and again: what was acknowledged arrives, once. */
+async function diskFaults(seed: number, size: number): Promise<Outcome> {
+  const random = new Seeded(seed);
+  const outside = new Outside(random, (name) => name === "often" ? { ...LIVE, up: () => random.below(3) > 0 } : LIVE);
+  const disk = new SimulatedDisk(random);
+  let fails = false;
+  let faults = 0;
+  disk.fault = (operation) => {
+    if (!fails || !/^(write|sync|open|create)/.test(operation) || random.below(4) === 0) return null;
+    faults++;
+    return random.below(2) === 0 ? "ENOSPC" : "EIO";
+  };
+  const main = "minimal_backoff_time = 10s\nmaximal_backoff_time = 60s";
+  const world = await diskWorld(outside, new VirtualClock(), disk, crc32, main);
+  let refused = 0;
+  for (let number = 0; number < size; number++) {
+    if (number % 20 === 0) fails = random.below(2) === 0;
+    const site = random.below(4) === 0 ? "often" : `live${random.below(5)}`;
+    await world.accept(number, site).catch(() => refused++);
+    if (random.below(3) === 0) await world.pass(random.below(2_000));
+  }
+  fails = false;
+  await world.pass(HOUR);
+  world.crash();
+  const broken = [...outside.broken, ...doubled(outside), ...outside.lost.map((one) => `${one} is lost`)];
+  broken.push(...disk.violations);
+  if (faults < size / 20) broken.push(`only ${faults} faults: nothing was shown`);
+  return {
+    broken,
+    told: `${outside.acknowledged.size} acknowledged, ${refused} refused, ${faults} faults of the disk`,
+  };
+}
+
 /** Somebody sets the clock, forward and back. */
 async function jumps(seed: number, size: number): Promise<Outcome> {
   const random = new Seeded(seed);
@@ -264,5 +297,6 @@ export const SCENARIOS: Readonly<Record<string, (seed: number, size: number) => 
   queueing,
   "crowded-out": crowdedOut,
   crashes,
+  "disk-faults": diskFaults,
   jumps,
 };
