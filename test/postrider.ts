@@ -192,6 +192,8 @@ function answers(port: number): Promise<boolean> {
     };
     socket.once("data", () => done(true));
     socket.once("error", () => done(false));
+    // It died, and the system ended the connection for it.
+    socket.once("close", () => done(false));
     socket.setTimeout(1_000, () => done(false));
   });
 }
