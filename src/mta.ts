@@ -162,7 +162,8 @@ export class Mta {
     };
     const requeue = new Requeue(pickup, store);
     this.qmgr = new Qmgr({
-      config: own("qmgr"),
+      // In Postfix it is cleanup that waits for in_flow_delay.
+      config: { ...own("qmgr"), in_flow_delay: own("cleanup").in_flow_delay },
       store,
       clock,
       log,
@@ -286,7 +287,8 @@ export class Mta {
   async #giveBack(bounce: Bounce, message: NoticeSubject, failed: readonly Failed[]): Promise<void> {
     const logger = this.#log.service("cleanup");
     const now = this.#runtime.clock.now();
-    const times = { arrived: message.envelope.arrived, activeAt: now, startedAt: now, now };
+    const { delay_logging_resolution_limit: resolution } = ownConfig(this.#loaded, "cleanup");
+    const times = { arrived: message.envelope.arrived, activeAt: now, startedAt: now, now, resolution };
     for (const { waiting, result } of failed) logger.info(deliveryLine(message.id, waiting.recipient, result, times));
     const refused = await bounce.undeliverable(message, failed);
     if (refused !== null) throw new ResourceError("EINVAL", `notice refused: ${refused}`);
@@ -379,6 +381,7 @@ export class Mta {
         agent: make(world, config),
         logName: service.command,
         softBounce: config.soft_bounce,
+        resolution: config.delay_logging_resolution_limit,
       });
     }
     return agents;

@@ -8,10 +8,11 @@ import { startPostrider, until } from "./postrider.ts";
 import { Sink } from "./sink.ts";
 import { submit } from "./system/debian-postfix.ts";
 
-const MASTER = `qmgr unix n - n 300 1 qmgr -o maximal_queue_lifetime=0 -o delay_logging_resolution_limit=6
+const MASTER = `qmgr unix n - n 300 1 qmgr -o maximal_queue_lifetime=0
 cleanup unix n - n - 0 cleanup -o always_bcc=copy@x.example
 bounce unix - - n - 0 bounce -o myhostname=bounce.example
 trace unix - - n - 0 bounce -o myhostname=trace.example
+smtp unix - - n - - smtp -o delay_logging_resolution_limit=6
 soft unix - - n - - smtp -o soft_bounce=yes
 `;
 

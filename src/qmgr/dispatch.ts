@@ -26,6 +26,8 @@ export interface AgentService {
   readonly logName: string;
   /** soft_bounce, of the service. */
   readonly softBounce: boolean;
+  /** delay_logging_resolution_limit, of the service: who delivers writes the line. */
+  readonly resolution: number;
 }
 
 export interface DispatchServices {
@@ -130,15 +132,17 @@ export class Dispatch {
     const now = this.#services.clock.now();
     const logger = this.#services.log.service("error", this.#nextSlot());
     const { arrived, probe } = message.entry.envelope;
-    const times = { arrived, activeAt: message.activeAt, startedAt: now, now, resolution: this.#resolution };
+    const times = { arrived, activeAt: message.activeAt, startedAt: now, now, resolution: this.#putOffResolution };
     for (const one of waiting) {
       logger.info(deliveryLine(message.entry.id, one.recipient, result, times, probe));
       message.failed(one, result);
     }
   }
 
-  get #resolution(): number {
-    return this.#services.config.delay_logging_resolution_limit;
+  /** The service retry puts off. */
+  get #putOffResolution(): number {
+    const { agents, config } = this.#services;
+    return agents.get("retry")?.resolution ?? config.delay_logging_resolution_limit;
   }
 
   /** Forgives what is dead. */
@@ -269,7 +273,7 @@ export class Dispatch {
     const logger = log.service(service.logName, this.#nextSlot());
     const done: number[] = [];
     const { arrived, probe } = message.entry.envelope;
-    const times = { arrived, activeAt: message.activeAt, startedAt, now, resolution: this.#resolution };
+    const times = { arrived, activeAt: message.activeAt, startedAt, now, resolution: service.resolution };
     waiting.forEach((one, at) => {
       const given = results[at] ?? suspendedResult("4.3.0", "delivery agent gave no result");
       const softened = service.softBounce && given.outcome === "bounced" && probe === undefined;

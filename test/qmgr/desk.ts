@@ -226,6 +226,7 @@ export class Desk {
       agent,
       logName: name,
       softBounce: /^soft_bounce = yes/m.test(main),
+      resolution: 2,
       rules: {
         name,
         processLimit,

@@ -141,7 +141,13 @@ export class RelayWorld {
       clock,
       log,
       resolve: toItsDomain,
-      agents: new Map([["smtp", { rules, agent: new WatchedAgent(agent, sites), logName: "smtp", softBounce: false }]]),
+      agents: new Map([["smtp", {
+        rules,
+        agent: new WatchedAgent(agent, sites),
+        logName: "smtp",
+        softBounce: false,
+        resolution: 2,
+      }]]),
       notices: new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }),
       requeue: () => Promise.resolve(false),
     });

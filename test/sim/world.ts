@@ -118,7 +118,7 @@ export class World {
       clock,
       log,
       resolve: toItsDomain,
-      agents: new Map([["smtp", { rules, agent, logName: "smtp", softBounce: false }]]),
+      agents: new Map([["smtp", { rules, agent, logName: "smtp", softBounce: false, resolution: 2 }]]),
       notices: {
         undeliverable: (message) => this.#notice(`${message.envelope.sender} bounced`).then(() => null),
         delayed: () => Promise.resolve(),
