@@ -53,7 +53,7 @@ export const main = {
   default_privs: {
     kind: "string",
     default: "nobody",
-    ready: true,
+    ready: false,
     doc: "Account whose rights deliveries to commands and files get when no recipient account gives them.",
   },
   myhostname: {
@@ -188,7 +188,7 @@ export const main = {
     kind: "path",
     default: "pid",
     ready: true,
-    doc: "Folder below the queue for lock files of processes.",
+    doc: "Folder below the queue for lock files of processes; read for compatibility, Postrider has none.",
   },
   stress: {
     kind: "string",
