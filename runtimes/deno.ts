@@ -12,12 +12,17 @@ import { argumentsBefore, buildRuntime, SMALL_HEAP } from "./node.ts";
 const SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
   execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
+  /** Linux 5.11, glibc 2.34. */
+  close_range: { parameters: ["u32", "u32", "i32"], result: "i32", optional: true },
   setgroups: { parameters: ["usize", "buffer"], result: "i32" },
 } as const;
 
 type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 const LOCK_EXCLUSIVE_NOW = 2 | 4;
+const STANDARD_STREAMS = 3;
+const LAST_DESCRIPTOR = 0xffffffff;
+const CLOSE_ON_EXEC = 4;
 
 let libc: Libc | null | undefined;
 
@@ -51,6 +56,11 @@ function pointersTo(strings: readonly Uint8Array<ArrayBuffer>[]): BigUint64Array
   return BigUint64Array.from([...strings.map((one) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(one))), 0n]);
 }
 
+/** Every descriptor that is open now, but the standard streams. */
+function keepFromChildren(): void {
+  openLibc()?.close_range?.(STANDARD_STREAMS, LAST_DESCRIPTOR, CLOSE_ON_EXEC);
+}
+
 function execute(command: string, arguments_: readonly string[], environment: Environment): void {
   const words = arguments_.map(cString);
   const settings = Object.entries(environment).map(([name, value]) => cString(`${name}=${value ?? ""}`));
@@ -69,5 +79,5 @@ export function denoRuntime(): Runtime {
     execute,
     environmentOf: { server: {}, tool: { DENO_V8_FLAGS: SMALL_HEAP } },
   });
-  return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network) };
+  return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network, keepFromChildren) };
 }

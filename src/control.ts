@@ -78,13 +78,15 @@ async function answerAll(
   open: boolean,
 ): Promise<void> {
   let held = "";
+  let goOn = (): void => {};
+  socket.on("drain", () => goOn());
+  socket.on("close", () => goOn());
   const flush = (): Promise<void> =>
     new Promise((resolve) => {
       const text = held;
       held = "";
       if (socket.destroyed || socket.write(text, "latin1")) return clock.soon(resolve);
-      socket.on("drain", resolve);
-      socket.on("close", resolve);
+      goOn = resolve;
     });
   try {
     const request = JSON.parse(line) as ControlRequest;
@@ -180,4 +182,22 @@ export async function ask(
   if (fault !== null) throw fault as Error;
   if (!answered) return ended === "EACCES" || ended === "ETIMEDOUT" ? false : null;
   return true;
+}
+
+/** Between two attempts at a queue that another process has. */
+const QUEUE_PAUSE: Millis = 50;
+
+/**
+ * What lockQueue() is to do where another process has the queue: try again as long as no mail system answers for it. A
+ * tool is soon done, a mail system that starts or stops too; who has it for longer than `within` is told of.
+ */
+export function untilFree(runtime: Runtime, queueDirectory: string, within: Millis = 60_000): () => Promise<boolean> {
+  const { clock } = runtime;
+  const end = clock.monotonic() + within;
+  return async () => {
+    if (clock.monotonic() >= end) return false;
+    if (await ask(runtime, queuePath(queueDirectory), { request: "status" }, () => {}) !== null) return false;
+    await new Promise<void>((resolve) => void clock.after(QUEUE_PAUSE, resolve));
+    return true;
+  };
 }

@@ -52,3 +52,14 @@ function interfaceHosts(config: Config): readonly string[] {
   }
   return [...new Set(hosts)];
 }
+
+/** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */
+export function sessionRoom(runtime: Runtime): number {
+  try {
+    const limits = latin1Decode(runtime.files!.readSync("/proc/self/limits"));
+    const found = /^Max open files\s+(\d+)/m.exec(limits);
+    return found === null ? Number.POSITIVE_INFINITY : Math.max(8, Math.floor((Number(found[1]) - 32) / 2));
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}

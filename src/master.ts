@@ -122,8 +122,7 @@ export class Master {
       const logger = this.#log.service("master");
       logger.info("terminating on signal 15");
       await Promise.all(this.#control.map((listener) => listener.close()));
-      await this.#mta?.stop(DRAIN);
-      this.#mta = null;
+      await this.#closeWorker();
       await this.#runtime.files?.remove(this.#pidFile).catch(() => {});
       this.#log.flush();
       await this.#maillog.close();
@@ -143,8 +142,7 @@ export class Master {
       }
       logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
       const former = this.#loaded;
-      await this.#mta?.stop(DRAIN);
-      this.#mta = null;
+      await this.#closeWorker();
       try {
         await this.#adopt(loaded);
         await this.#openWorker();
@@ -186,6 +184,14 @@ export class Master {
     this.#mta = mta;
   }
 
+  /** As long as it drains, tools are answered. */
+  async #closeWorker(): Promise<void> {
+    const mta = this.#mta;
+    await mta?.drain(DRAIN);
+    this.#mta = null;
+    await mta?.close();
+  }
+
   #makeLog(): Log {
     const { main } = this.#loaded;
     const processes = this.#runtime.processes as Processes;
@@ -213,24 +219,20 @@ export class Master {
   }
 
   async *#answer(request: ControlRequest): ControlAnswer {
+    const { clock, processes } = this.#runtime;
+    if (request.request === "status") yield { pid: processes?.pid, addresses: this.addresses };
+    else if (request.request === "stop") clock.after(10, () => void this.stop());
+    else if (request.request === "reload") clock.after(10, () => void this.reload());
+    else yield* this.#answerOfWorker(request);
+  }
+
+  async *#answerOfWorker(request: ControlRequest): ControlAnswer {
+    // A reload is soon over.
+    if (this.#mta === null) await this.#changing;
     const mta = this.#mta;
-    if (mta === null) throw new Error("the mail system is reloading");
-    switch (request.request) {
-      case "status":
-        yield { pid: this.#runtime.processes?.pid, addresses: mta.addresses };
-        return;
-      case "stop":
-        this.#runtime.clock.after(10, () => void this.stop());
-        return;
-      case "reload":
-        this.#runtime.clock.after(10, () => void this.reload());
-        return;
-      case "pickup":
-        mta.pickup.look();
-        return;
-      default:
-        yield* answerQueueRequest(this.#queueWorld(mta), request) ?? [];
-    }
+    if (mta === null) throw new Error("the mail system stops");
+    if (request.request === "pickup") mta.pickup.look();
+    else yield* answerQueueRequest(this.#queueWorld(mta), request) ?? [];
   }
 
   #queueWorld({ store, qmgr, flush }: Mta): QueueWorld {

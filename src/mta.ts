@@ -13,12 +13,12 @@ import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
 import { ownConfig, probeConfig } from "./config/own.ts";
+import { untilFree } from "./control.ts";
 import { Resolver } from "./dns/dns.ts";
 import { ConfigError, messageOf, ResourceError, systemCode, systemWords } from "./errors.ts";
 import { plainRecipient } from "./envelope.ts";
 import { discardAgent, errorAgent, retryAgent } from "./error.ts";
-import { latin1Decode } from "./latin1.ts";
-import { listenAddresses } from "./listen.ts";
+import { listenAddresses, sessionRoom } from "./listen.ts";
 import { LocalAgent } from "./local/local.ts";
 import { SiteFlush } from "./flush.ts";
 import type { Log } from "./log.ts";
@@ -208,6 +208,7 @@ export class Mta {
       runtime,
       log: logger,
       longQueueIds: main.enable_long_queue_ids,
+      taken: untilFree(runtime, main.queue_directory),
     });
     try {
       return new Mta(runtime, loaded, log, store);
@@ -230,7 +231,8 @@ export class Mta {
       }
       await this.store.load();
     } catch (caught) {
-      await this.stop(0);
+      await this.drain(0);
+      await this.close();
       throw caught;
     }
     this.#opening = null;
@@ -262,13 +264,17 @@ export class Mta {
   readonly #places: string[] = [];
 
   /** Sessions and deliveries under way may end within the time. */
-  async stop(within: Millis): Promise<void> {
+  async drain(within: Millis): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     await Promise.all(this.#smtpds.map((smtpd) => smtpd.drain(within)));
     this.#statistics?.cancel();
     this.#tellStatistics();
     await this.pickup.stop();
     await this.qmgr.stop(within);
+  }
+
+  /** After drain(). */
+  async close(): Promise<void> {
     this.#resolver.close();
     await this.#verify.close();
     await this.store.close();
@@ -385,16 +391,5 @@ export class Mta {
       });
     }
     return agents;
-  }
-}
-
-/** Half of the descriptors that the process may have, less what it needs for itself; the others serve deliveries. */
-function sessionRoom(runtime: Runtime): number {
-  try {
-    const limits = latin1Decode(runtime.files!.readSync("/proc/self/limits"));
-    const found = /^Max open files\s+(\d+)/m.exec(limits);
-    return found === null ? Number.POSITIVE_INFINITY : Math.max(8, Math.floor((Number(found[1]) - 32) / 2));
-  } catch {
-    return Number.POSITIVE_INFINITY;
   }
 }

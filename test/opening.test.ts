@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { currentRuntime } from "../runtimes/select.ts";
+import { ask, controlPath } from "../src/control.ts";
 import { Master } from "../src/master.ts";
 import type { Files, Processes, Runtime } from "../src/runtime.ts";
 import { freePort, Running, sleep, until } from "./postrider.ts";
@@ -97,6 +98,26 @@ describe("while the queue is being opened", () => {
     await Promise.all([started, stopped, ended]);
     assert.match(await client.reply(), /^421 4\.3\.2 /);
     await assert.rejects(SmtpClient.connect(port));
+  });
+  it("a tool that asks while the mail system reloads is answered afterwards", async () => {
+    let gate = Promise.resolve();
+    let open = (): void => {};
+    const { port, master } = await site(() => gate);
+    await master.start();
+    gate = new Promise<void>((resolve) => open = resolve);
+    const reloaded = master.reload();
+    await (await greeted(port)).ask("QUIT");
+    const { folder } = new Running(join(root, String(port)), port, {});
+    const path = controlPath(`${folder}/spool`);
+    let answered = false;
+    const list = ask(runtime, path, { request: "list" }, () => {}).then((value) => answered = value === true);
+    assert.equal(await ask(runtime, path, { request: "status" }, () => {}), true);
+    await sleep(100);
+    assert.equal(answered, false);
+    open();
+    await Promise.all([reloaded, list]);
+    assert.equal(answered, true);
+    await master.stop();
   });
   it("a queue that cannot be read ends the start, and leaves nothing open", async () => {
     let fails = true;

@@ -7,12 +7,15 @@ import { ask, controlPath, queuePath } from "../control.ts";
 import { type Config, configDirectory, loadConfig } from "../config/config.ts";
 import { ConfigError, messageOf } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
-import type { Processes, Runtime } from "../runtime.ts";
+import type { Millis, Processes, Runtime } from "../runtime.ts";
 import { becomeItself } from "./become.ts";
 import { getopt, lastValue } from "./getopt.ts";
 
 export const POSTFIX_ACTIONS = ["start", "start-fg", "stop", "abort", "reload", "status", "check", "flush"] as const;
 type Action = (typeof POSTFIX_ACTIONS)[number];
+
+/** A very long queue takes its time; a tool that has it is waited for. (master(8): MASTER_INIT_TIMEOUT) */
+const START: Millis = 100_000;
 
 const USAGE = "fatal: usage: postfix [-c config_dir] [-Dv] command";
 
@@ -153,7 +156,7 @@ async function startDaemon(
   });
   let ended = false;
   child.exited.then(() => ended = true, () => ended = true);
-  for (let tries = 0; tries < 200 && !ended; tries++) {
+  for (const end = runtime.clock.monotonic() + START; runtime.clock.monotonic() < end && !ended;) {
     if (await running(runtime, config) !== null) return 0;
     await sleep(runtime, 50);
   }

@@ -7,9 +7,9 @@
 
 import type { Config } from "../config/config.ts";
 import { userNamed, userNumbered } from "../config/passwd.ts";
-import { ask, controlPath, type ControlRequest, each as handOn, queuePath } from "../control.ts";
+import { ask, controlPath, type ControlRequest, each as handOn, queuePath, untilFree } from "../control.ts";
 import { systemCode } from "../errors.ts";
-import { openQueue } from "../queue/open.ts";
+import { lockQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
@@ -51,8 +51,8 @@ export class QueueAccess {
   }
 
   /**
-   * `opening` is called before the store is opened.
-   * Throws ConfigError, ResourceError.
+   * `opening` is called before the store is read.
+   * Throws ConfigError, ResourceError (EBUSY: another process has the queue, and keeps it).
    */
   static async open(
     tool: Tool,
@@ -62,13 +62,19 @@ export class QueueAccess {
   ): Promise<QueueAccess | "down" | "denied"> {
     const { runtime } = tool;
     const path = pathFor(config, who);
-    const running = await isRunning(runtime, config, who);
-    if (running === true) return new QueueAccess(runtime, path, null);
-    if (running === false) return "denied";
-    if (!mayOpen(runtime, config)) return "down";
+    let store: QueueStore | null = null;
+    while (store === null) {
+      const running = await isRunning(runtime, config, who);
+      if (running === true) return new QueueAccess(runtime, path, null);
+      if (running === false) return "denied";
+      if (!mayOpen(runtime, config)) return "down";
+      becomeOwner(runtime, config);
+      store = await lockStore(runtime, config, who);
+    }
     opening();
-    becomeOwner(runtime, config);
-    const store = await openStore(runtime, config);
+    await load(store);
+    // Who only looks keeps nobody from starting the mail system, however long that takes.
+    if (who === "anyone") await store.close();
     const world = {
       runtime,
       queueDirectory: config.queue_directory,
@@ -164,8 +170,8 @@ function becomeOwner(runtime: Runtime, config: Config): void {
   if (user !== null) runtime.processes!.becomeUser(user);
 }
 
-/** A queue that was never used is not made here. */
-async function openStore(runtime: Runtime, config: Config): Promise<QueueStore> {
+/** A queue that was never used is not made here. null: a mail system answers for it now. */
+async function lockStore(runtime: Runtime, config: Config, who: Who): Promise<QueueStore | null> {
   const unused = spoolFolder(config) !== null && ownerOfShard(runtime, config) === null;
   const url = unused ? "memory:" : config.queue_storage;
   // Compaction is for who stays; a checkpoint of a long queue would take longer than most changes.
@@ -174,7 +180,22 @@ async function openStore(runtime: Runtime, config: Config): Promise<QueueStore> 
     checkpointBytes: CHECKPOINT_BYTES,
     closingBytes: CHECKPOINT_BYTES,
   };
-  return await openQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids, tuning });
+  const taken = untilFree(runtime, config.queue_directory);
+  try {
+    return await lockQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids, tuning, taken });
+  } catch (caught) {
+    if (systemCode(caught) === "EBUSY" && await isRunning(runtime, config, who) !== null) return null;
+    throw caught;
+  }
+}
+
+async function load(store: QueueStore): Promise<void> {
+  try {
+    await store.load();
+  } catch (caught) {
+    await store.close();
+    throw caught;
+  }
 }
 
 function ownerOfShard(runtime: Runtime, config: Config): number | null {

@@ -2,7 +2,7 @@
  * Opens a queue storage by its URL (queue_storage). Each is an unstorage driver: unstorage's own methods are a view of
  * the queue for tools and embedders; getInstance() is the QueueEngine that the queue itself uses, to be loaded first.
  *   fs:DIR or a path  spool in that folder      memory:  nothing is kept
- * ConfigError: an unknown URL, or a storage that cannot be used as it is (another process has it).
+ * ConfigError: an unknown URL; ResourceError: a storage that cannot be used as it is (EBUSY: another process has it).
  */
 
 import { defineDriver, type Driver } from "unstorage";

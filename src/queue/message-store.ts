@@ -52,7 +52,6 @@ const EVERYWHERE: readonly QueueName[] = ["incoming", "active", "deferred", "hol
 interface Change {
   readonly record: MessageRecord;
   readonly former: QueueName;
-  readonly over: Promise<void>;
 }
 
 const READ_STEP = 256 * 1024;
@@ -163,7 +162,7 @@ export class MessageStore implements QueueStore {
     return this.#change(ids, within, (record) => {
       // First: a delivery that is under way must not write the entry again behind its deletion.
       this.#forget(record);
-      return this.#engine.commit(this.#deletions(record), "durable");
+      return this.#deletions(record);
     }, (record) => this.#index.enter(record));
   }
 
@@ -171,7 +170,7 @@ export class MessageStore implements QueueStore {
     return this.#change(ids, within, (record) => {
       if (record.queue === "corrupt") return null;
       if (record.queue !== "hold") this.#index.move(record, "hold");
-      return this.#rewrite(record, "durable");
+      return [headLine(record)];
     }, (record, former) => {
       if (former !== "hold" && this.#index.queueOf(record.id) === "hold") this.#index.move(record, former);
     });
@@ -182,7 +181,7 @@ export class MessageStore implements QueueStore {
     return this.#change(ids, within, (record) => {
       if (record.queue !== "hold") return null;
       this.#index.defer(record, now);
-      return this.#rewrite(record, "durable");
+      return [headLine(record)];
     }, (record) => {
       if (this.#index.queueOf(record.id) === "deferred") this.#index.move(record, "hold");
     });
@@ -194,7 +193,7 @@ export class MessageStore implements QueueStore {
       if (record.queue === "corrupt") return null;
       record.requeued = true;
       if (rests(record.queue)) this.#index.defer(record, now);
-      return this.#rewrite(record, "durable");
+      return [headLine(record)];
     }, (record, former) => {
       record.requeued = false;
       if (former === "hold" && this.#index.queueOf(record.id) === "deferred") this.#index.move(record, former);
@@ -205,33 +204,37 @@ export class MessageStore implements QueueStore {
     return this.#change(ids, within, (record) => {
       if (record.queue === "corrupt" || record.expired) return null;
       record.expired = true;
-      return this.#rewrite(record, "durable");
+      return [headLine(record)];
     }, (record) => {
       record.expired = false;
     });
   }
 
-  /** `act` changes index and storage, or nothing (null); `undo` the index, when the storage did not take it. */
+  /** `act` changes the index and tells what the storage is to do; null: nothing. All happens or, if it fails, none. */
   async #change(
     ids: readonly QueueId[],
     within: readonly QueueName[],
-    act: (record: MessageRecord) => Promise<void> | null,
+    act: (record: MessageRecord) => readonly Operation[] | null,
     undo: (record: MessageRecord, former: QueueName) => void,
   ): Promise<readonly QueueId[]> {
     const changes: Change[] = [];
+    const operations: Operation[] = [];
     for (const id of ids) {
       const record = this.#index.record(id);
       if (record === null || !within.includes(record.queue)) continue;
       const former = record.queue;
-      const over = act(record);
-      if (over !== null) changes.push({ record, former, over });
+      const own = act(record);
+      if (own === null) continue;
+      operations.push(...own);
+      changes.push({ record, former });
     }
-    const failed = await failuresOf(new Set(changes.map(({ over }) => over)));
-    for (const { record, former, over } of changes) {
-      if (!failed.has(over)) continue;
-      undo(record, former);
+    if (changes.length === 0) return [];
+    try {
+      await this.#engine.commit(operations, "durable");
+    } catch (caught) {
+      for (const { record, former } of changes.reverse()) undo(record, former);
+      throw caught;
     }
-    for (const error of failed.values()) throw error;
     return changes.map(({ record }) => record.id);
   }
 
@@ -341,10 +344,11 @@ export class MessageStore implements QueueStore {
   }
 
   #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {
-    const key = entryKey(record.id);
-    const operation: Operation = waiting === null
-      ? { kind: "line", key, line: headOf(record) }
-      : { kind: "put", key, value: changedText(this.#index.text(record), record, waiting) };
+    const operation: Operation = waiting === null ? headLine(record) : {
+      kind: "put",
+      key: entryKey(record.id),
+      value: changedText(this.#index.text(record), record, waiting),
+    };
     return this.#engine.commit([operation], durability);
   }
 
@@ -368,10 +372,7 @@ export class MessageStore implements QueueStore {
   }
 }
 
-/** Those of the promises that were rejected, and why, when all are settled. */
-async function failuresOf(promises: ReadonlySet<Promise<void>>): Promise<ReadonlyMap<Promise<void>, unknown>> {
-  const failed = new Map<Promise<void>, unknown>();
-  const watched = [...promises].map((promise) => promise.catch((error: unknown) => failed.set(promise, error)));
-  await Promise.all(watched);
-  return failed;
+/** The record's present state over what is stored. */
+function headLine(record: MessageRecord): Operation {
+  return { kind: "line", key: entryKey(record.id), line: headOf(record) };
 }

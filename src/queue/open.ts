@@ -3,8 +3,9 @@
  *   lockQueue() --load()--> open: who wants to answer clients meanwhile does it in two steps
  */
 
+import { systemCode } from "../errors.ts";
 import type { Runtime } from "../runtime.ts";
-import { openDriver } from "./drivers.ts";
+import { openDriver, type QueueDriver } from "./drivers.ts";
 import type { EngineLog } from "./engine.ts";
 import { MessageStore } from "./message-store.ts";
 import type { SpoolTuning } from "./spool/spool.ts";
@@ -21,14 +22,30 @@ export interface QueueOptions {
   /** Contents of fresh messages kept in memory for their first delivery, in bytes. */
   readonly contentMemory?: number;
   readonly tuning?: Partial<SpoolTuning>;
+  /** Another process has the queue: whether to try again. Without it: never. */
+  readonly taken?: () => Promise<boolean>;
 }
 
 const SILENT: EngineLog = { warn: () => {}, error: () => {} };
 
-/** This process has the queue; nothing but load() and close() may be called yet. ConfigError, ResourceError. */
-export async function lockQueue(url: string, options: QueueOptions): Promise<QueueStore> {
+async function driverOf(url: string, { taken, ...options }: QueueOptions): Promise<QueueDriver> {
   const { runtime, log = SILENT, shard = 0, tuning = {} } = options;
-  const driver = await openDriver(url, { runtime, log, shard, tuning });
+  for (;;) {
+    try {
+      return await openDriver(url, { runtime, log, shard, tuning });
+    } catch (caught) {
+      if (systemCode(caught) !== "EBUSY" || taken === undefined || !await taken()) throw caught;
+    }
+  }
+}
+
+/**
+ * This process has the queue; nothing but load() and close() may be called yet. ConfigError, ResourceError (EBUSY:
+ * another process has it).
+ */
+export async function lockQueue(url: string, options: QueueOptions): Promise<QueueStore> {
+  const { runtime, log = SILENT, shard = 0 } = options;
+  const driver = await driverOf(url, options);
   const engine = driver.getInstance!();
   return new MessageStore(engine, {
     clock: runtime.clock,

@@ -110,7 +110,7 @@ export interface QueueStore extends ContentSource {
   warned(id: QueueId): Promise<void>;
   /**
    * Operator actions on those of the messages that are in one of the queues: durable when they resolve, with the ids
-   * of those that were changed. When the storage fails, none or some are.
+   * of those that were changed. When the storage fails, none are.
    */
   remove(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
   hold(ids: readonly QueueId[], within?: readonly QueueName[]): Promise<readonly QueueId[]>;
@@ -123,6 +123,7 @@ export interface QueueStore extends ContentSource {
   flush(id?: QueueId): Promise<number>;
   /** Everything lazy is durable when it resolves. */
   sync(): Promise<void>;
+  /** Another process may have the queue. What this one knew of messages (list, count, stored) can still be asked. */
   close(): Promise<void>;
 }
 

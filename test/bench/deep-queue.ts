@@ -82,12 +82,13 @@ function medians(runs: readonly Run[]): string {
 
 /** Seconds and resident kilobytes. */
 function measuredOnce(command: readonly string[]): Promise<Run> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const start = performance.now();
     const child = spawn("/usr/bin/env", ["time", "-f", "%M", ...command], { stdio: ["ignore", "ignore", "pipe"] });
     let errors = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => errors += text);
-    child.on("close", () => {
+    child.on("close", (code) => {
+      if (code !== 0) return reject(new Error(`${command.join(" ")}: ${errors}`));
       const kilobytes = Number(/(\d+)\s*$/.exec(errors)?.[1] ?? 0);
       resolve({ seconds: (performance.now() - start) / 1000, kilobytes });
     });

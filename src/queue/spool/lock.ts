@@ -1,10 +1,10 @@
 /**
  * One writer for each shard. Two locks that the kernel takes back when the process ends, whatever way it ends: an
  * abstract unix socket named after the folder's device and inode, and flock(2) on "lock" where the runtime has it.
- * Taken by somebody else: ConfigError. A system without abstract sockets has the second lock and the epoch alone.
+ * Taken by somebody else: ResourceError EBUSY. A system without abstract sockets has the second lock and the epoch alone.
  */
 
-import { ConfigError, systemCode } from "../../errors.ts";
+import { ResourceError, systemCode } from "../../errors.ts";
 import type { Files, Listener, Network, OpenFile } from "../../runtime.ts";
 
 export interface FolderLock {
@@ -26,7 +26,7 @@ export async function lockFolder(
   folder: string,
   shard: number,
 ): Promise<FolderLock> {
-  const taken = (): ConfigError => new ConfigError([`${folder}: another process uses this queue`]);
+  const taken = (): ResourceError => new ResourceError("EBUSY", `${folder}: another process uses this queue`);
   const { device, inode } = await files.stat(folder);
   let listener: Listener | null = null;
   let file: OpenFile | null = null;
@@ -41,7 +41,7 @@ export async function lockFolder(
   } catch (error) {
     await file?.close();
     // A full disk must not keep the queue from being read.
-    if (listener === null || error instanceof ConfigError) {
+    if (listener === null || systemCode(error) === "EBUSY") {
       await listener?.close();
       throw error;
     }

@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,11 +52,11 @@ async function settle(store: QueueStore): Promise<void> {
 }
 
 describe("spool: one writer", () => {
-  it("a second opener gets a ConfigError, until the first has closed", async () => {
+  it("a second opener gets EBUSY, until the first has closed", async () => {
     const folder = await newFolder();
     const first = await openQueue(`fs:${folder}`, { runtime });
     const second = openQueue(`fs:${folder}`, { runtime });
-    await assert.rejects(second, { name: "ConfigError", message: /another process uses this queue/ });
+    await assert.rejects(second, { code: "EBUSY", message: /another process uses this queue/ });
     const shard = await openQueue(`fs:${folder}`, { runtime, shard: 1 });
     await shard.close();
     await first.close();
@@ -63,10 +64,23 @@ describe("spool: one writer", () => {
     await third.close();
   });
 
+  it("a child of a process that had the queue does not keep it", async () => {
+    const folder = await newFolder();
+    const first = await openQueue(`fs:${folder}`, { runtime });
+    const child = spawn("sleep", ["30"], { stdio: "ignore" });
+    try {
+      await new Promise((resolve) => child.once("spawn", resolve));
+      await first.close();
+      await (await openQueue(`fs:${folder}`, { runtime })).close();
+    } finally {
+      child.kill("SIGKILL");
+    }
+  });
+
   it("flock alone keeps a second opener out, where there is flock", async () => {
     const folder = await newFolder();
     const first = await engineOf(folder, {}, null);
-    if (runtime.name !== "node") await assert.rejects(engineOf(folder, {}, null), { name: "ConfigError" });
+    if (runtime.name !== "node") await assert.rejects(engineOf(folder, {}, null), { code: "EBUSY" });
     await first.close();
     await (await engineOf(folder, {}, null)).close();
   });
