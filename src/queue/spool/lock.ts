@@ -1,7 +1,8 @@
 /**
  * One writer for each shard. Two locks that the kernel takes back when the process ends, whatever way it ends: an
  * abstract unix socket named after the folder's device and inode, and flock(2) on "lock" where the runtime has it.
- * Taken by somebody else: ResourceError EBUSY. A system without abstract sockets has the second lock and the epoch alone.
+ * Taken by somebody else: ResourceError EBUSY. A system without abstract sockets has the second lock and the epoch
+ * alone.
  */
 
 import { ResourceError, systemCode } from "../../errors.ts";
