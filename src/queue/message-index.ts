@@ -154,6 +154,7 @@ export class MessageIndex {
   /** As long as the entry is there. */
   #row(record: MessageRecord): number {
     if (record.row < 0) record.row = this.#engine.rowOf(entryKey(record.id));
+    assert(record.row >= 0, "a message that rests has its entry");
     return record.row;
   }
 

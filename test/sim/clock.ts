@@ -6,6 +6,9 @@ import type { Clock, Millis, Timer } from "../../src/runtime.ts";
 
 const START: Millis = 1_800_000_000_000;
 
+/** Turns of the event loop in which no time passes, before that is a fault. */
+const STANDSTILL = 1_000_000;
+
 interface Event {
   readonly at: Millis;
   readonly order: number;
@@ -44,7 +47,11 @@ export class VirtualClock implements Clock {
    */
   async run(until: Millis, busy: () => boolean = () => false, over: () => boolean = () => false): Promise<void> {
     for (;;) {
-      do await new Promise((resolve) => setImmediate(resolve)); while ((this.#soon > 0 || busy()) && !over());
+      let turns = 0;
+      do {
+        if (turns++ > STANDSTILL) throw new Error(`at ${this.#time} ms somebody is busy without end`);
+        await new Promise((resolve) => setImmediate(resolve));
+      } while ((this.#soon > 0 || busy()) && !over());
       if (over()) return;
       const [next] = this.#heap;
       if (next === undefined || next.at > until) break;

@@ -6,6 +6,7 @@
 
 import type { Millis } from "../../src/runtime.ts";
 import type { Received } from "./mail-host.ts";
+import { Repeats } from "./repeats.ts";
 
 export const POSTMASTER = "postmaster@relay.example";
 const DOUBLE_BOUNCE = "double-bounce@relay.example";
@@ -35,6 +36,7 @@ export class Ledger {
   /** Answers to a message, or to the notice of it, that its client never had. */
   readonly #lostAnswers = new Map<number, number>();
   readonly broken: string[] = [];
+  readonly repeats: Repeats = new Repeats((rule) => this.breaks(rule));
   crashes = 0;
 
   constructor(clock: () => Millis, fate: (mail: SimMail, recipient: string) => Fate) {

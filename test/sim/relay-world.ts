@@ -11,6 +11,7 @@ import { loadConfig } from "../../src/config/config.ts";
 import { Resolver } from "../../src/dns/dns.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Encode } from "../../src/latin1.ts";
+import type { Notices } from "../../src/notices.ts";
 import { Qmgr } from "../../src/qmgr/qmgr.ts";
 import { transportRules } from "../../src/qmgr/rules.ts";
 import { openQueue } from "../../src/queue/open.ts";
@@ -25,6 +26,7 @@ import { testLog } from "../test-log.ts";
 import { ProcessClock } from "./clock.ts";
 import { type Internet, NAME_SERVER, type ProcessNetwork } from "./internet.ts";
 import type { Ledger, SimMail } from "./ledger.ts";
+import type { Life } from "./repeats.ts";
 import { Sites, toItsDomain } from "./sites.ts";
 
 const MAIN = `myhostname = relay.example
@@ -47,10 +49,12 @@ type Results = readonly DeliveryResult[];
 class WatchedAgent implements DeliveryAgent {
   readonly #agent: DeliveryAgent;
   readonly #sites: Sites;
+  readonly #life: Life;
 
-  constructor(agent: DeliveryAgent, sites: Sites) {
+  constructor(agent: DeliveryAgent, sites: Sites, life: Life) {
     this.#agent = agent;
     this.#sites = sites;
+    this.#life = life;
   }
 
   deliver(request: DeliveryRequest, signal: AbortSignal, next: NextFollower): Promise<Results> {
@@ -74,7 +78,8 @@ class WatchedAgent implements DeliveryAgent {
     };
   }
 
-  #begin({ nexthop }: DeliveryRequest) {
+  #begin(request: DeliveryRequest) {
+    const { nexthop } = request;
     this.#sites.begin(nexthop);
     let open = true;
     const tell = (results: Results | null): void => {
@@ -85,6 +90,7 @@ class WatchedAgent implements DeliveryAgent {
     };
     const told = (results: Results): Results => {
       tell(results);
+      this.#life.delivered(request, results);
       return results;
     };
     return { tell, with: (results: Promise<Results>) => results.then(told) };
@@ -101,6 +107,7 @@ export class RelayWorld {
   readonly #cleanup: Cleanup;
   readonly #resolver: Resolver;
   readonly #disk: SimulatedDisk | null;
+  readonly #life: Life;
   #gone = false;
 
   private constructor(options: RelayOptions, runtime: Runtime, parts: Parts, store: QueueStore) {
@@ -110,6 +117,8 @@ export class RelayWorld {
     this.ledger = ledger;
     this.store = store;
     this.#disk = disk;
+    this.#life = ledger.repeats.begin(clock.monotonic);
+    void disk?.died.then(() => this.#life.dies());
     this.#clock = clock;
     this.#network = network;
     const config = loadConfig(configured(`${MAIN}${options.main ?? ""}\n`).runtime, "/etc/postfix").main;
@@ -143,12 +152,12 @@ export class RelayWorld {
       resolve: toItsDomain,
       agents: new Map([["smtp", {
         rules,
-        agent: new WatchedAgent(agent, sites),
+        agent: new WatchedAgent(agent, sites, this.#life),
         logName: "smtp",
         softBounce: false,
         resolution: 2,
       }]]),
-      notices: new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }),
+      notices: this.#watched(new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued })),
       requeue: () => Promise.resolve(false),
     });
   }
@@ -169,6 +178,7 @@ export class RelayWorld {
   crash(): void {
     this.#gone = true;
     this.ledger.crashes++;
+    this.#life.dies();
     this.#leave();
   }
 
@@ -177,9 +187,25 @@ export class RelayWorld {
     let over = false;
     const stopped = this.qmgr.stop(within).then(() => this.store.close()).then(() => over = true);
     while (!over && this.#disk?.dead !== true) await this.pass(100);
-    if (over) await stopped;
+    if (over) {
+      await stopped;
+      this.#life.ends();
+    }
     this.#gone = true;
     this.#leave();
+  }
+
+  #watched(notices: Notices): Notices {
+    return {
+      undeliverable: async (message, failed) => {
+        const refused = await notices.undeliverable(message, failed);
+        if (refused === null) this.#life.noticed(message, failed);
+        return refused;
+      },
+      delayed: (message, waiting) => notices.delayed(message, waiting),
+      delivered: (message, succeeded) => notices.delivered(message, succeeded),
+      traced: (message, results) => notices.traced(message, results),
+    };
   }
 
   #leave(): void {

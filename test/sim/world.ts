@@ -19,6 +19,7 @@ import { configured } from "../config/fake-runtime.ts";
 import { Seeded, SimulatedDisk, simulatedRuntime } from "../queue/simulated-disk.ts";
 import { testLog } from "../test-log.ts";
 import type { VirtualClock } from "./clock.ts";
+import { type Life, Repeats } from "./repeats.ts";
 import { Sites, toItsDomain } from "./sites.ts";
 
 export interface Host {
@@ -40,6 +41,7 @@ export class Outside {
   /** Message number -> when it arrived, each time. */
   readonly arrived = new Map<number, Millis[]>();
   readonly broken: string[] = [];
+  readonly repeats: Repeats = new Repeats((rule) => this.breaks(rule));
   attemptsOnDead = 0;
 
   constructor(random: Seeded, hosts: (name: string) => Host) {
@@ -92,6 +94,7 @@ export class World {
   readonly #config: Config;
   readonly #disk: SimulatedDisk | null;
   readonly #sites: Sites;
+  readonly #life: Life;
   #gone = false;
 
   private constructor({ outside, clock, disk, main = "" }: WorldOptions, store: QueueStore) {
@@ -99,6 +102,8 @@ export class World {
     this.outside = outside;
     this.store = store;
     this.#disk = disk ?? null;
+    this.#life = outside.repeats.begin(clock.monotonic);
+    void disk?.died.then(() => this.#life.dies());
     this.#config = loadConfig(configured(`${main}\n`).runtime, "/etc/postfix").main;
     const log = testLog(clock);
     const { default_process_limit: processes, postrider_stalled_delivery_limit: stalled } = this.#config;
@@ -142,6 +147,7 @@ export class World {
   /** Storage of this world has died, or the process has: nothing of it counts any more. */
   crash(): void {
     this.#gone = true;
+    this.#life.dies();
   }
 
   /** What is under way is called off. */
@@ -200,7 +206,9 @@ export class World {
         this.#sites.end(nexthop, up);
         if (!up) outside.attemptsOnDead++;
         if (up) { for (const { address } of recipients) this.#arrives(address); }
-        resolve(recipients.map(() => resultOf(up)));
+        const results = recipients.map(() => resultOf(up));
+        this.#life.delivered(request, results);
+        resolve(results);
       });
     });
   }
