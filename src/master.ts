@@ -1,7 +1,8 @@
 /**
  * The running system: reads the configuration, prepares the queue directory, starts the worker, answers the control
  * socket and the signals. SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again: a new worker takes
- * over when the old one has ended its sessions; a configuration that cannot be used is reported and the old one stays.
+ * over when the old one has ended its sessions, and clients wait meanwhile; a configuration that cannot be used is
+ * reported and the old one stays.
  */
 
 import { type ControlAnswer, type ControlRequest, serveControl } from "./control.ts";
@@ -12,6 +13,7 @@ import { latin1Encode } from "./latin1.ts";
 import { Log } from "./log.ts";
 import { Maillog } from "./maillog.ts";
 import { Mta } from "./mta.ts";
+import { Ports } from "./ports.ts";
 import { answerQueueRequest, type QueueWorld } from "./queue-requests.ts";
 import type { Listener, Millis, Processes, Runtime } from "./runtime.ts";
 
@@ -61,6 +63,7 @@ export class Master {
   #maillog: Maillog;
   #log: Log;
   #mta: Mta | null = null;
+  readonly #ports: Ports;
   #control: readonly Listener[] = [];
   #changing: Promise<void> = Promise.resolve();
   #ended: (() => void) | null = null;
@@ -69,6 +72,7 @@ export class Master {
     this.#runtime = runtime;
     this.#directory = directory;
     this.#loaded = loaded;
+    this.#ports = new Ports(runtime);
     this.#maillog = new Maillog(runtime, loaded.main.maillog_file);
     this.#log = this.#makeLog();
   }
@@ -105,7 +109,12 @@ export class Master {
     if (processes.uid() === 0) logger.warn("running as root: privileges are not dropped yet");
     const script = this.#log.service("postfix-script");
     await prepareQueueDirectory(this.#runtime, main, (text) => script.warn(text));
-    await this.#openWorker();
+    try {
+      await this.#openWorker();
+    } catch (caught) {
+      await this.#ports.close();
+      throw caught;
+    }
     this.#control = await serveControl(this.#runtime, main.queue_directory, (request) => this.#answer(request));
     await this.#writePid(processes.pid);
     logger.info(`daemon started -- version ${main.mail_version}, configuration ${this.#directory}`);
@@ -121,7 +130,7 @@ export class Master {
     return this.#inTurn(async () => {
       const logger = this.#log.service("master");
       logger.info("terminating on signal 15");
-      await Promise.all(this.#control.map((listener) => listener.close()));
+      await Promise.all([...this.#control, this.#ports].map((one) => one.close()));
       await this.#closeWorker();
       await this.#runtime.files?.remove(this.#pidFile).catch(() => {});
       this.#log.flush();
@@ -142,15 +151,18 @@ export class Master {
       }
       logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
       const former = this.#loaded;
+      this.#ports.hold();
       await this.#closeWorker();
       try {
         await this.#adopt(loaded);
         await this.#openWorker();
       } catch (caught) {
         this.#reportReload(caught);
+        this.#ports.hold();
         await this.#adopt(former);
         await this.#openWorker();
       }
+      await this.#ports.settle();
     });
   }
 
@@ -170,8 +182,9 @@ export class Master {
 
   /** Stops and reloads never overlap. */
   #inTurn(action: () => Promise<void>): Promise<void> {
-    const turn = this.#changing.then(action).catch((caught: unknown) => {
+    const turn = this.#changing.then(action).catch(async (caught: unknown) => {
       this.#log.service("master").fatal(messageOf(caught));
+      await this.#ports.close();
       this.#ended?.();
     });
     this.#changing = turn;
@@ -179,7 +192,7 @@ export class Master {
   }
 
   async #openWorker(): Promise<void> {
-    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log);
+    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log, this.#ports);
     await mta.start();
     this.#mta = mta;
   }

@@ -25,6 +25,7 @@ import type { Log } from "./log.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
 import type { Failed, Notices, NoticeSubject } from "./notices.ts";
+import type { Ports } from "./ports.ts";
 import type { AgentService } from "./qmgr/dispatch.ts";
 import { Requeue } from "./requeue.ts";
 import { Qmgr } from "./qmgr/qmgr.ts";
@@ -32,7 +33,7 @@ import { deliveryLine } from "./qmgr/report.ts";
 import { transportRules } from "./qmgr/rules.ts";
 import { lockQueue } from "./queue/open.ts";
 import type { Committed, QueueStore } from "./queue/store.ts";
-import type { Listener, Millis, Runtime, Timer } from "./runtime.ts";
+import type { Millis, Runtime, Timer } from "./runtime.ts";
 import { Anvil } from "./smtpd/anvil.ts";
 import { Smtpd } from "./smtpd/smtpd.ts";
 import { StressedService } from "./smtpd/stress.ts";
@@ -45,7 +46,6 @@ import { AddressResolver } from "./trivial-rewrite/resolver.ts";
 import { Verify } from "./verify/verify.ts";
 import { VirtualAgent } from "./virtual.ts";
 
-const BACKLOG = 4096;
 /** Log lines tell sessions under load from the others. */
 const STRESSED_SLOTS = 1_000_000;
 
@@ -108,7 +108,7 @@ export class Mta {
   readonly #resolver: Resolver;
   readonly #cleanup: Cleanup;
   readonly #verify: Verify;
-  readonly #listeners: Listener[] = [];
+  readonly #ports: Ports;
   readonly #anvil: Anvil;
   readonly #smtpds: StressedService[] = [];
   #statistics: Timer | null = null;
@@ -117,11 +117,12 @@ export class Mta {
   readonly #sessionRoom: number;
   readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
 
-  private constructor(runtime: Runtime, loaded: Loaded, log: Log, store: QueueStore) {
+  private constructor(runtime: Runtime, loaded: Loaded, log: Log, store: QueueStore, ports: Ports) {
     this.#runtime = runtime;
     this.#loaded = loaded;
     this.#log = log;
     this.store = store;
+    this.#ports = ports;
     const { main } = loaded;
     const { clock } = runtime;
     const own = (name: string): Config => ownConfig(loaded, name);
@@ -201,7 +202,7 @@ export class Mta {
     };
   }
 
-  static async open(runtime: Runtime, loaded: Loaded, log: Log): Promise<Mta> {
+  static async open(runtime: Runtime, loaded: Loaded, log: Log, ports: Ports): Promise<Mta> {
     const { main } = loaded;
     const logger = log.service("queue");
     const store = await lockQueue(main.queue_storage, {
@@ -211,7 +212,7 @@ export class Mta {
       taken: untilFree(runtime, main.queue_directory),
     });
     try {
-      return new Mta(runtime, loaded, log, store);
+      return new Mta(runtime, loaded, log, store, ports);
     } catch (caught) {
       await store.close();
       throw caught;
@@ -263,9 +264,8 @@ export class Mta {
 
   readonly #places: string[] = [];
 
-  /** Sessions and deliveries under way may end within the time. */
+  /** Sessions and deliveries under way may end within the time; new clients are for who has the ports now. */
   async drain(within: Millis): Promise<void> {
-    await Promise.all(this.#listeners.map((listener) => listener.close()));
     await Promise.all(this.#smtpds.map((smtpd) => smtpd.drain(within)));
     this.#statistics?.cancel();
     this.#tellStatistics();
@@ -348,7 +348,7 @@ export class Mta {
       try {
         const accept = smtpd.accept.bind(smtpd);
         const failed = (error: Error): void => logger.error(`${host}:${port}: ${messageOf(error)}`);
-        this.#listeners.push(await this.#runtime.network!.listen({ host, port }, BACKLOG, accept, failed));
+        await this.#ports.listen({ host, port }, accept, failed);
         this.#places.push(host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
       } catch (caught) {
         const code = systemCode(caught);

@@ -201,6 +201,37 @@ describe("reload", () => {
   });
 });
 
+test("a reload refuses no client: who comes meanwhile is greeted afterwards", { timeout: 60_000 }, async () => {
+  const running = await startPostrider({ main: "defer_transports = smtp relay" });
+  const extra = await freePort();
+  try {
+    const busy = await (await SmtpClient.connect(running.port)).greeted();
+    for (const line of ["MAIL FROM:<s@x.example>", "RCPT TO:<r@y.example>", "DATA"]) await busy.ask(line);
+    const master = readFileSync(`${running.folder}/etc/master.cf`, "utf8");
+    const more = `127.0.0.1:${extra} inet n - n - 0 smtpd\n`;
+    writeFileSync(`${running.folder}/etc/master.cf`, master + more);
+    process.kill(running.pid, "SIGHUP");
+    await until(() => running.log.includes("reload -- version"), 10_000, tail(running));
+    const waiting = await Promise.all([1, 2, 3].map(() => SmtpClient.connect(running.port)));
+    let greeted = 0;
+    const greetings = waiting.map((client) => client.reply().then((reply) => (greeted++, reply)));
+    await sleep(300);
+    assert.equal(greeted, 0, "the session that was there is not over");
+    assert.match(await busy.ask("Subject: x\r\n\r\nx\r\n."), /^250/);
+    for (const greeting of await Promise.all(greetings)) assert.match(greeting, /^220 /);
+    assert.match(await waiting[0]!.send("s@x.example", ["r@y.example"], "Subject: x\r\n\r\nx\r\n"), /^250/);
+    for (const client of [busy, ...waiting]) client.close();
+    (await (await SmtpClient.connect(extra)).greeted()).close();
+    writeFileSync(`${running.folder}/etc/master.cf`, master);
+    process.kill(running.pid, "SIGHUP");
+    const refused = (): Promise<boolean> => SmtpClient.connect(extra).then((one) => (one.close(), false), () => true);
+    await until(refused, 10_000, tail(running));
+    (await (await SmtpClient.connect(running.port)).greeted()).close();
+  } finally {
+    await running.remove();
+  }
+});
+
 test("a second instance on the same queue does not start, and the first goes on", { timeout: 60_000 }, async () => {
   const sink = await Sink.start();
   const running = await startPostrider({ main: `relayhost = [127.0.0.1]:${sink.port}` });
