@@ -67,8 +67,8 @@ export interface QueueEngine {
    * key does not ask for it afterwards.
    */
   text(key: string): string | null;
-  /** Its first line, with the line end if it has one. */
-  firstLine(key: string): string | null;
+  /** Its first line, with the line end if it has one; bytes are good until the next change. */
+  firstLine(key: string): string | Part | null;
   /** What is stored as text, in no order; the bytes are good until `visit` returns. For the time before any commit. */
   eachText(visit: TextVisitor): void;
   /** A small number that a stored text has as long as its key is there; -1: there is no such key. */

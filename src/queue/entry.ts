@@ -127,7 +127,8 @@ const HEAD_ROOM = 256;
 const headBytes = new Uint8Array(HEAD_ROOM);
 
 /** The record of a message whose text has that first line. */
-export function recordOf(id: QueueId, head: string): MessageRecord {
+export function recordOf(id: QueueId, head: string | Part): MessageRecord {
+  if (typeof head !== "string") return readRecord(id, head);
   const end = Math.min(head.length, HEAD_ROOM);
   latin1EncodeInto(end < head.length ? head.slice(0, end) : head, headBytes, 0);
   return readRecord(id, { bytes: headBytes, start: 0, end });

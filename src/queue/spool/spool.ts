@@ -19,6 +19,7 @@ import {
   type SpoolContext,
   type SpoolTuning,
 } from "./context.ts";
+import type { Part } from "../key-rows.ts";
 import { Housekeeper } from "./housekeeping.ts";
 import { openLarge, prepareLarge, readLarge } from "./large.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
@@ -119,7 +120,7 @@ class SpoolEngine implements QueueEngine {
     return this.#writer.text(key);
   }
 
-  firstLine(key: string): string | null {
+  firstLine(key: string): string | Part | null {
     return this.#writer.firstLine(key);
   }
 

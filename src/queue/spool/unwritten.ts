@@ -4,7 +4,7 @@
  */
 
 import { lineOf, type Operation, withLine } from "../engine.ts";
-import { latin1Decode } from "../../latin1.ts";
+import type { Part } from "../key-rows.ts";
 import { lineEnd, type Slots } from "./slots.ts";
 
 export class UnwrittenTexts {
@@ -24,13 +24,14 @@ export class UnwrittenTexts {
     return text === null || line === undefined ? text : withLine(text, line);
   }
 
-  firstLine(key: string): string | null {
+  /** Bytes are good until the next change. */
+  firstLine(key: string): string | Part | null {
     const line = this.#lines.get(key);
     if (line !== undefined) return line;
     const unwritten = this.#texts.get(key);
     if (unwritten !== undefined) return lineOf(unwritten);
     const part = this.#slots.textPart(key);
-    return part === null ? null : latin1Decode(part.bytes, part.start, lineEnd(part.bytes, part.start, part.end));
+    return part === null ? null : { ...part, end: lineEnd(part.bytes, part.start, part.end) };
   }
 
   /** The operations as they are to be written: a line of a text that is not in the index itself is the whole text. */

@@ -11,6 +11,7 @@
 import { assert, messageOf, ResourceError } from "../../errors.ts";
 import type { Timer } from "../../runtime.ts";
 import type { Durability, Operation } from "../engine.ts";
+import type { Part } from "../key-rows.ts";
 import { removeDurably, resourceError, type SpoolContext } from "./context.ts";
 import { type FramedOperation, Framer } from "./framing.ts";
 import { headOf, type Limit, LIMITS, Segment, SEGMENT_HEAD } from "./segment.ts";
@@ -101,7 +102,7 @@ export class Writer {
     return this.#texts.text(key);
   }
 
-  firstLine(key: string): string | null {
+  firstLine(key: string): string | Part | null {
     return this.#texts.firstLine(key);
   }
 

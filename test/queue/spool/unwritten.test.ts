@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { beforeEach, describe, it } from "node:test";
+import { latin1Decode } from "../../../src/latin1.ts";
 import type { Operation } from "../../../src/queue/engine.ts";
 import { Segment } from "../../../src/queue/spool/segment.ts";
 import { Slots } from "../../../src/queue/spool/slots.ts";
@@ -21,7 +22,12 @@ beforeEach(() => {
 
 const put = (value: string): Operation => ({ kind: "put", key: "k", value });
 const line = (first: string): Operation => ({ kind: "line", key: "k", line: `${first}\n` });
-const seen = (): readonly (string | null)[] => [texts.text("k"), texts.firstLine("k")];
+function firstLine(): string | null {
+  const found = texts.firstLine("k");
+  return found === null || typeof found === "string" ? found : latin1Decode(found.bytes, found.start, found.end);
+}
+
+const seen = (): readonly (string | null)[] => [texts.text("k"), firstLine()];
 
 /** What the writer does when a batch is stored. */
 function store(operations: readonly Operation[]): void {
