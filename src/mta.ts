@@ -128,7 +128,7 @@ export class Mta {
     const own = (name: string): Config => ownConfig(loaded, name);
     this.#sessionRoom = sessionRoom(runtime);
     this.#anvil = new Anvil(clock, {
-      unit: main.anvil_rate_time_unit,
+      unit: own("anvil").anvil_rate_time_unit,
       prefix4: main.smtpd_client_ipv4_prefix_length,
       prefix6: main.smtpd_client_ipv6_prefix_length,
     });
@@ -246,7 +246,7 @@ export class Mta {
   /** anvil_status_update_time */
   #watchClients(): void {
     const { clock } = this.#runtime;
-    this.#statistics = clock.after(this.#loaded.main.anvil_status_update_time, () => {
+    this.#statistics = clock.after(ownConfig(this.#loaded, "anvil").anvil_status_update_time, () => {
       this.#tellStatistics();
       this.#watchClients();
     });

@@ -13,10 +13,11 @@ cleanup unix n - n - 0 cleanup -o always_bcc=copy@x.example
 bounce unix - - n - 0 bounce -o myhostname=bounce.example
 trace unix - - n - 0 bounce -o myhostname=trace.example
 smtp unix - - n - - smtp -o delay_logging_resolution_limit=6
+anvil unix - - n - 1 anvil -o anvil_status_update_time=1s
 soft unix - - n - - smtp -o soft_bounce=yes
 `;
 
-test("qmgr, cleanup, bounce, trace and each agent have settings of their own", async () => {
+test("qmgr, cleanup, bounce, trace, anvil and each agent have settings of their own", async () => {
   const sink = await Sink.start({
     // Without DSN it is for us to tell of a delivery.
     keywords: ["PIPELINING", "8BITMIME"],
@@ -25,6 +26,7 @@ test("qmgr, cleanup, bounce, trace and each agent have settings of their own", a
   const running = await startPostrider({
     main: `relayhost = [127.0.0.1]:${sink.port}
 smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_client_event_limit_exceptions =
 transport_maps = inline:{{soft.example=soft:[127.0.0.1]:${sink.port}}}
 `,
     master: MASTER,
@@ -50,6 +52,7 @@ transport_maps = inline:{{soft.example=soft:[127.0.0.1]:${sink.port}}}
     await until(() => arrived("s@a.example") !== undefined, 10_000, () => running.log);
     assert.match(running.log, /to=<bad@soft\.example>.*status=SOFTBOUNCE/);
     assert.match(running.log, /from=<s@a\.example>, status=expired, returned to sender/, "qmgr's line");
+    await until(() => /postfix\/anvil\[\d+\]: statistics: /.test(running.log), 10_000, () => running.log);
   } finally {
     await running.remove();
     await sink.close();
