@@ -20,9 +20,18 @@ export interface EntryParts {
   waiting: readonly Waiting[];
 }
 
+export const ENTRY = "entry:";
+
+/** The engine's key of a message's entry. */
+export function entryKey(id: QueueId): string {
+  return ENTRY + id;
+}
+
 /** One message in the store's index. */
 export class MessageRecord {
   readonly id: QueueId;
+  /** entryKey(id): who has it once has its hash. */
+  readonly key: string;
   queue: QueueName;
   /** What a crash would make of an active message. */
   origin: "incoming" | "deferred" = "incoming";
@@ -42,8 +51,9 @@ export class MessageRecord {
   /** Where the engine has the entry; -1: nobody has looked yet. */
   row = -1;
 
-  constructor(id: QueueId, queue: QueueName) {
+  constructor(id: QueueId, queue: QueueName, key: string = entryKey(id)) {
     this.id = id;
+    this.key = key;
     this.queue = queue;
   }
 }
@@ -111,8 +121,8 @@ function readHead(record: MessageRecord, { bytes, start, end }: Part): MessageRe
   return record;
 }
 
-export function readRecord(id: QueueId, text: Part): MessageRecord {
-  return readHead(new MessageRecord(id, "corrupt"), text);
+export function readRecord(id: QueueId, text: Part, key?: string): MessageRecord {
+  return readHead(new MessageRecord(id, "corrupt", key), text);
 }
 
 const scratch = new MessageRecord("", "corrupt");
@@ -127,11 +137,11 @@ const HEAD_ROOM = 256;
 const headBytes = new Uint8Array(HEAD_ROOM);
 
 /** The record of a message whose text has that first line. */
-export function recordOf(id: QueueId, head: string | Part): MessageRecord {
-  if (typeof head !== "string") return readRecord(id, head);
+export function recordOf(id: QueueId, head: string | Part, key?: string): MessageRecord {
+  if (typeof head !== "string") return readRecord(id, head, key);
   const end = Math.min(head.length, HEAD_ROOM);
   latin1EncodeInto(end < head.length ? head.slice(0, end) : head, headBytes, 0);
-  return readRecord(id, { bytes: headBytes, start: 0, end });
+  return readRecord(id, { bytes: headBytes, start: 0, end }, key);
 }
 
 export function freshWaiting(recipients: readonly Recipient[]): readonly Waiting[] {

@@ -9,16 +9,9 @@ import { latin1Decode } from "../latin1.ts";
 import type { Millis } from "../runtime.ts";
 import { DueRows } from "./due-rows.ts";
 import type { QueueEngine } from "./engine.ts";
-import { glanceAt, type MessageRecord, readRecord, recordOf } from "./entry.ts";
+import { ENTRY, entryKey, glanceAt, type MessageRecord, readRecord, recordOf } from "./entry.ts";
 import { startsWith } from "./key-rows.ts";
 import type { QueueName, StoredEntry } from "./store.ts";
-
-const ENTRY = "entry:";
-
-/** The engine's key of a message's entry. */
-export function entryKey(id: QueueId): string {
-  return ENTRY + id;
-}
 
 export type RestingQueue = "deferred" | "hold";
 
@@ -105,7 +98,7 @@ export class MessageIndex {
     if (queue === null) return null;
     const head = this.#engine.firstLine(key);
     assert(head !== null, "an entry in the index has its text");
-    const record = recordOf(id, head);
+    const record = recordOf(id, head, key);
     record.queue = queue;
     record.origin = "deferred";
     record.due = this.#resting[queue].dueOf(row);
@@ -114,8 +107,8 @@ export class MessageIndex {
   }
 
   /** The entry as it is stored, or is about to be. */
-  text({ id }: MessageRecord): string {
-    return this.#textOf(entryKey(id));
+  text({ key }: MessageRecord): string {
+    return this.#textOf(key);
   }
 
   /** In its queue, from now on; a resting one: due when it says. */
@@ -153,7 +146,7 @@ export class MessageIndex {
 
   /** As long as the entry is there. */
   #row(record: MessageRecord): number {
-    if (record.row < 0) record.row = this.#engine.rowOf(entryKey(record.id));
+    if (record.row < 0) record.row = this.#engine.rowOf(record.key);
     assert(record.row >= 0, "a message that rests has its entry");
     return record.row;
   }

@@ -22,7 +22,7 @@ import {
   waitingAfter,
 } from "./entry.ts";
 import { type Accept, chunkKey, contentKey, dropOrphans, IncomingMessage } from "./incoming.ts";
-import { entryKey, MessageIndex, rests } from "./message-index.ts";
+import { MessageIndex, rests } from "./message-index.ts";
 import { QueueIds } from "./queue-id.ts";
 import type {
   Committed,
@@ -298,7 +298,7 @@ export class MessageStore implements QueueStore {
     record.size = content.size;
     record.chunks = content.chunks;
     const operations: Operation[] = [
-      { kind: "put", key: entryKey(id), value: freshText(record, envelope) },
+      { kind: "put", key: record.key, value: freshText(record, envelope) },
       { kind: "put", key: contentKey(id), value: content.pieces },
     ];
     if (content.operations.length > 0) operations.push(...content.operations);
@@ -346,7 +346,7 @@ export class MessageStore implements QueueStore {
   #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {
     const operation: Operation = waiting === null ? headLine(record) : {
       kind: "put",
-      key: entryKey(record.id),
+      key: record.key,
       value: changedText(this.#index.text(record), record, waiting),
     };
     return this.#engine.commit([operation], durability);
@@ -354,7 +354,7 @@ export class MessageStore implements QueueStore {
 
   #deletions(record: MessageRecord): Operation[] {
     const operations: Operation[] = [
-      { kind: "delete", key: entryKey(record.id) },
+      { kind: "delete", key: record.key },
       { kind: "delete", key: contentKey(record.id) },
     ];
     for (let n = 0; n < record.chunks; n++) operations.push({ kind: "delete", key: chunkKey(record.id, n) });
@@ -374,5 +374,5 @@ export class MessageStore implements QueueStore {
 
 /** The record's present state over what is stored. */
 function headLine(record: MessageRecord): Operation {
-  return { kind: "line", key: entryKey(record.id), line: headOf(record) };
+  return { kind: "line", key: record.key, line: headOf(record) };
 }
