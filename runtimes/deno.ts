@@ -7,7 +7,7 @@
 import type { Environment, Runtime } from "../src/runtime.ts";
 import { watchedNetwork } from "./deno-listen.ts";
 import { latin1Encode } from "../src/latin1.ts";
-import { argumentsBefore, buildRuntime, SMALL_HEAP } from "./node.ts";
+import { argumentsBefore, buildRuntime, smallHeap } from "./node.ts";
 
 const SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
@@ -77,7 +77,7 @@ export function denoRuntime(): Runtime {
     before: compiled ? [] : argumentsBefore(["run", "-A"]),
     setGroups,
     execute,
-    environmentOf: { server: {}, tool: { DENO_V8_FLAGS: SMALL_HEAP } },
+    environmentOf: { server: {}, tool: { DENO_V8_FLAGS: smallHeap(4) } },
   });
   return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network, keepFromChildren) };
 }

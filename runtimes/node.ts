@@ -93,13 +93,15 @@ export function buildRuntime(name: Runtime["name"], files: FilesOptions, process
   };
 }
 
-/** For V8: its young generation grows to 32 MB otherwise, and what it promoted stays for long. */
-export const SMALL_HEAP = "--max-semi-space-size=2";
+/** For V8: its young generation grows to three times 32 MB otherwise, and what it promoted stays for long. */
+export function smallHeap(semiSpaceMegabytes: number): string {
+  return `--max-semi-space-size=${semiSpaceMegabytes}`;
+}
 
 export function nodeRuntime(): Runtime {
   return buildRuntime("node", { gather: true, flock: null }, {
     before: argumentsBefore(process.execArgv),
     setGroups: (group) => process.setgroups!([group]),
-    environmentOf: { server: {}, tool: { NODE_OPTIONS: SMALL_HEAP } },
+    environmentOf: { server: {}, tool: { NODE_OPTIONS: smallHeap(8) } },
   });
 }
