@@ -89,7 +89,9 @@ function measuredOnce(command: readonly string[]): Promise<Run> {
     child.stderr.setEncoding("utf8").on("data", (text: string) => errors += text);
     child.on("close", (code) => {
       // Debian's postsuper cannot open this log for a last line, when all is done.
-      if (code !== 0 && !errors.includes("fatal: open logfile")) return reject(new Error(`${command.join(" ")}: ${errors}`));
+      if (code !== 0 && !errors.includes("fatal: open logfile")) {
+        return reject(new Error(`${command.join(" ")}: ${errors}`));
+      }
       const kilobytes = Number(/(\d+)\s*$/.exec(errors)?.[1] ?? 0);
       resolve({ seconds: (performance.now() - start) / 1000, kilobytes });
     });
