@@ -32,6 +32,11 @@ export function agreeing(config: Config, logger: Logger): Config {
   };
 }
 
+/** Of two limits, of which 0 means none. */
+function lesser(one: number, other: number): number {
+  return one === 0 || other === 0 ? one + other : Math.min(one, other);
+}
+
 /** `logger` is qmgr's. `stalledLimit`: postrider_stalled_delivery_limit, for services that it is meant for. */
 export function transportRules(
   name: string,
@@ -64,7 +69,7 @@ export function transportRules(
     destinationLimit: 2 * config.qmgr_message_recipient_limit,
     window: {
       initial,
-      limit: config.forTransport(name, "destination_concurrency_limit"),
+      limit: lesser(config.forTransport(name, "destination_concurrency_limit"), processLimit),
       positive: feedback("positive"),
       negative: feedback("negative"),
       failedCohortLimit: config.forTransport(name, "destination_concurrency_failed_cohort_limit"),

@@ -7,12 +7,12 @@ import { configured } from "../config/fake-runtime.ts";
 import { HandClock } from "./desk.ts";
 import { testLog } from "../test-log.ts";
 
-function rules(main: string, name = "smtp"): { rules: TransportRules; lines: string[] } {
+function rules(main: string, name = "smtp", processes = 20): { rules: TransportRules; lines: string[] } {
   const lines: string[] = [];
   const clock = new HandClock();
   const log = testLog(clock, (text) => void lines.push(...text.trimEnd().split("\n")));
   const config = loadConfig(configured(main).runtime, "/etc/postfix").main;
-  const found = transportRules(name, 7, config, log.service("qmgr"));
+  const found = transportRules(name, processes, config, log.service("qmgr"));
   log.flush();
   return { rules: found, lines };
 }
@@ -32,7 +32,7 @@ qmgr_message_recipient_limit = 100
 minimal_backoff_time = 77s
 transport_retry_time = 9s
 `;
-  const { rules: fast } = rules(main, "fast");
+  const { rules: fast } = rules(main, "fast", 7);
   assert.deepEqual({ ...fast, introduction: [] }, {
     name: "fast",
     processLimit: 7,
@@ -44,7 +44,7 @@ transport_retry_time = 9s
     destinationLimit: 200,
     window: {
       initial: 9,
-      limit: 30,
+      limit: 7,
       positive: { amount: 1, per: "concurrency" },
       negative: { amount: 1, per: "one" },
       failedCohortLimit: 4,
@@ -58,6 +58,20 @@ transport_retry_time = 9s
   assert.deepEqual([smtp.window.limit, smtp.window.initial, smtp.recipientLimit, smtp.pause], [12, 5, 50, 0]);
   const { rules: local } = rules(main, "local");
   assert.deepEqual([local.window.limit, local.recipientLimit], [2, 1]);
+});
+
+test("the window of a destination never exceeds the service's process limit", () => {
+  const limits: readonly (readonly [configured: number, processes: number, used: number])[] = [
+    [20, 100, 20],
+    [20, 7, 7],
+    [0, 7, 7],
+    [20, 0, 20],
+    [0, 0, 0],
+  ];
+  for (const [configured, processes, used] of limits) {
+    const { rules: found } = rules(`smtp_destination_concurrency_limit = ${configured}`, "smtp", processes);
+    assert.equal(found.window.limit, used, `${configured} of ${processes}`);
+  }
 });
 
 test("feedback that cannot be used is reported and counts as 1; the log tells what is used", () => {
