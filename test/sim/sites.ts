@@ -18,7 +18,7 @@ export const toItsDomain = ({ address }: Recipient): Transport => ({
 export interface SiteRules {
   /** Deliveries to one destination at once. */
   readonly limit: number;
-  /** After that many failures in a row it is dead for sure. */
+  /** After that many failures in a row it is dead for sure, unless it has ever answered: then its window has grown. */
   readonly cohort: number;
   /** For how long a dead one is left alone. */
   readonly rest: Millis;
@@ -33,6 +33,7 @@ interface Site {
   /** Failures in a row since it was left alone, and when the first of them came. */
   failures: number;
   firstFailure: Millis;
+  answered: boolean;
 }
 
 export class Sites {
@@ -58,18 +59,22 @@ export class Sites {
     site.busy--;
     if (answered) site.failures = 0;
     else this.#failed(site);
+    site.answered ||= answered;
     if (site.busy === 0 && site.deadUntil === 0) site.failures = 0;
   }
 
   #failed(site: Site): void {
-    const { cohort, rest, now } = this.#rules;
+    const { rest, now } = this.#rules;
+    const cohort = site.answered ? this.#rules.limit : this.#rules.cohort;
     if (++site.failures === 1) site.firstFailure = now();
     if (site.failures === cohort) site.deadUntil = site.firstFailure + rest;
   }
 
   #site(name: string): Site {
     let site = this.#sites.get(name);
-    if (site === undefined) this.#sites.set(name, site = { busy: 0, deadUntil: 0, failures: 0, firstFailure: 0 });
+    if (site === undefined) {
+      this.#sites.set(name, site = { busy: 0, deadUntil: 0, failures: 0, firstFailure: 0, answered: false });
+    }
     return site;
   }
 }
