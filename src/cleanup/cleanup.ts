@@ -292,9 +292,9 @@ export class CleanupMessage {
     const { config } = this.#cleanup.services;
     const is8bit = this.#seen.is8bit && config.detect_8bit_encoding_header;
     const encoding = is8bit ? "8bit" as const : envelope.encoding;
-    const copies = actions === null ? wishes.copies : [...wishes.copies, ...actions.copies];
+    const copies = copyRecipients(wishes.copies, actions?.copies ?? [], config);
     const { sender, recipients, expanded } = await this.#mapped(
-      copies.length === 0 ? envelope : { ...envelope, recipients: withCopies(envelope.recipients, copies, config) },
+      copies.length === 0 ? envelope : { ...envelope, recipients: [...envelope.recipients, ...copies] },
     );
     const redirect = actions?.redirect ?? wishes.redirect;
     const filter = actions?.filter ?? envelope.filter;
@@ -378,10 +378,14 @@ export class CleanupMessage {
   }
 }
 
-/** BCC adds addresses that nobody is told of. */
-function withCopies(recipients: readonly Recipient[], copies: readonly string[], config: Config): readonly Recipient[] {
-  const added = new Set(copies.map((address) => rewriteAddress(address, config)));
-  return [...recipients, ...[...added].map((address) => ({ ...plainRecipient(address), notify: ["never" as const] }))];
+/** Whom BCC adds. Of a content check's copies nobody is told, of an access table's the sender is. */
+function copyRecipients(access: readonly string[], checks: readonly string[], config: Config): readonly Recipient[] {
+  const copies = new Map<string, Recipient>();
+  for (const address of access.map((one) => rewriteAddress(one, config))) copies.set(address, plainRecipient(address));
+  for (const address of checks.map((one) => rewriteAddress(one, config))) {
+    if (!copies.has(address)) copies.set(address, { ...plainRecipient(address), notify: ["never"] });
+  }
+  return [...copies.values()];
 }
 
 /** REDIRECT sends everything to one address. */

@@ -27,6 +27,8 @@ interface Setup {
   readonly origin?: Partial<Origin>;
   readonly envelope?: Partial<Envelope>;
   readonly pieces?: number;
+  /** Addresses that access tables add. */
+  readonly copies?: readonly string[];
   /** Takes how long each piece kept the event loop. */
   readonly steps?: number[];
 }
@@ -67,7 +69,7 @@ async function taken(text: string, setup: Setup): Promise<Outcome> {
     ret: "",
     envid: "",
     ...setup.envelope,
-  });
+  }, { held: false, discarded: false, redirect: null, copies: setup.copies ?? [] });
   log.flush();
   const entry = result.kind === "queued" ? result.committed.entry : null;
   let content = "";
@@ -164,6 +166,15 @@ describe("what becomes of the message", () => {
       ["a@y.example"],
       ["b@y.example"],
       ["new@z.example", "never"],
+    ]);
+  });
+  it("of a BCC of an access table the sender gets a notice, as from Postfix", async () => {
+    const main = table("a: 1 = BCC new@z.example", "b: 2 = BCC check@z.example");
+    const { envelope } = await taken(MAIL, { main, copies: ["new@z.example", "copy@z.example", "copy@z.example"] });
+    assert.deepEqual(envelope?.recipients.slice(2).map(({ address, notify }) => [address, ...notify]), [
+      ["new@z.example"],
+      ["copy@z.example"],
+      ["check@z.example", "never"],
     ]);
   });
   it("a table that cannot answer puts it off", async () => {
