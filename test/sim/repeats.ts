@@ -51,8 +51,9 @@ export class Life {
     for (const { waiting } of failed) this.#does(`${id} ${envelope.arrived} notice of ${waiting.recipient.address}`);
   }
 
+  /** The dead know nothing: what was under way then comes to its end in this simulation alone. */
   #does(what: string): void {
-    this.#repeats.done(what, this, this.#now());
+    if (!this.#over) this.#repeats.done(what, this, this.#now());
   }
 }
 
