@@ -118,6 +118,23 @@ describe("the queue", { timeout: 120_000 }, () => {
     assert.equal(tool.output.match(/^[0-9A-F]{6,}!/gm)!.length, 2_000);
     assert.match(tool.output, /in 2000 Requests\./);
   });
+  it("nor does a message that nobody reads, and it is whole", async () => {
+    const store = await queue();
+    const incoming = store.begin();
+    const line = `${"x".repeat(70)}\r\n`;
+    await incoming.append(latin1Encode(`Subject: x\r\n\r\n${line.repeat(10_000)}`));
+    const recipients = [plainRecipient("u@b.example")];
+    const envelope = { sender: "s@a.example", recipients, arrived: runtime.clock.now(), client: NO_CLIENT };
+    const { entry } = await incoming.commit({ ...envelope, encoding: "", ret: "", envid: "" }, true);
+    await store.close();
+    const tool = new Tool(READ_LATER, "postcat", "-bq", entry.id);
+    await sleep(HELD);
+    await running.start();
+    assert.equal(tool.output, "");
+    tool.child.stdin!.end("now\n");
+    assert.equal(await tool.ended, 0, tool.errors);
+    assert.equal(tool.output.split("x".repeat(70)).length, 10_001);
+  });
   it("who keeps it is told of", async () => {
     const store = await queue();
     const taken = untilFree(runtime, `${running.folder}/spool`, 200);

@@ -59,8 +59,8 @@ export function postcat(runtime: Runtime, arguments_: readonly string[]): Promis
 async function showQueued(tool: Tool, config: Config, ids: readonly string[], shown: Shown): Promise<void> {
   const bad = ids.find((id) => !/^[0-9A-Za-z]+$/.test(id));
   if (bad !== undefined) throw new Fatal(`bad mail queue ID: ${bad}`);
-  await QueueAccess.prepare(tool, config, "operator");
-  const access = await QueueAccess.open(tool, config, "operator");
+  await QueueAccess.prepare(tool, config, "reader");
+  const access = await QueueAccess.open(tool, config, "reader");
   if (access === "down" || access === "denied") throw new Fatal(`open queue file ${ids[0]}: Permission denied`);
   try {
     for (const id of ids) {

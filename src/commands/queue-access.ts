@@ -30,8 +30,8 @@ const LONG_QUEUE = 8 * 1024 * 1024;
 
 export type Each = (value: Record<string, unknown>) => void;
 
-/** operator: lists and changes everything; anyone: lists and flushes. */
-type Who = "operator" | "anyone";
+/** operator: reads and changes everything; reader: an operator who changes nothing; anyone: lists and flushes. */
+type Who = "operator" | "reader" | "anyone";
 
 export class QueueAccess {
   readonly #runtime: Runtime;
@@ -74,7 +74,7 @@ export class QueueAccess {
     opening();
     await load(store);
     // Who only looks keeps nobody from starting the mail system, however long that takes.
-    if (who === "anyone") await store.close();
+    if (who !== "operator") await store.close();
     const world = {
       runtime,
       queueDirectory: config.queue_directory,
@@ -121,7 +121,7 @@ export class QueueAccess {
 }
 
 function pathFor({ queue_directory }: Config, who: Who): string {
-  return who === "operator" ? controlPath(queue_directory) : queuePath(queue_directory);
+  return who === "anyone" ? queuePath(queue_directory) : controlPath(queue_directory);
 }
 
 /** null: nothing runs; false: the caller may not ask. */
