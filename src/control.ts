@@ -189,13 +189,19 @@ const QUEUE_PAUSE: Millis = 50;
 
 /**
  * What lockQueue() is to do where another process has the queue: try again as long as no mail system answers for it. A
- * tool is soon done, a mail system that starts or stops too; who has it for longer than `within` is told of.
+ * tool is soon done, a mail system that starts or stops too; who has it for longer than `within` is told of. `over`: there
+ * is no need of it any more.
  */
-export function untilFree(runtime: Runtime, queueDirectory: string, within: Millis = 60_000): () => Promise<boolean> {
+export function untilFree(
+  runtime: Runtime,
+  queueDirectory: string,
+  over: () => boolean = () => false,
+  within: Millis = 60_000,
+): () => Promise<boolean> {
   const { clock } = runtime;
   const end = clock.monotonic() + within;
   return async () => {
-    if (clock.monotonic() >= end) return false;
+    if (over() || clock.monotonic() >= end) return false;
     if (await ask(runtime, queuePath(queueDirectory), { request: "status" }, () => {}) !== null) return false;
     await new Promise<void>((resolve) => void clock.after(QUEUE_PAUSE, resolve));
     return true;

@@ -66,6 +66,7 @@ export class Master {
   readonly #ports: Ports;
   #control: readonly Listener[] = [];
   #changing: Promise<void> = Promise.resolve();
+  #stopping = false;
   #ended: (() => void) | null = null;
 
   private constructor(runtime: Runtime, directory: string, loaded: Loaded) {
@@ -127,6 +128,7 @@ export class Master {
   }
 
   stop(): Promise<void> {
+    this.#stopping = true;
     return this.#inTurn(async () => {
       const logger = this.#log.service("master");
       logger.info("terminating on signal 15");
@@ -192,7 +194,7 @@ export class Master {
   }
 
   async #openWorker(): Promise<void> {
-    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log, this.#ports);
+    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log, this.#ports, () => this.#stopping);
     await mta.start();
     this.#mta = mta;
   }

@@ -202,14 +202,15 @@ export class Mta {
     };
   }
 
-  static async open(runtime: Runtime, loaded: Loaded, log: Log, ports: Ports): Promise<Mta> {
+  /** `over`: nobody wants it any more, while another process has the queue. */
+  static async open(runtime: Runtime, loaded: Loaded, log: Log, ports: Ports, over: () => boolean): Promise<Mta> {
     const { main } = loaded;
     const logger = log.service("queue");
     const store = await lockQueue(main.queue_storage, {
       runtime,
       log: logger,
       longQueueIds: main.enable_long_queue_ids,
-      taken: untilFree(runtime, main.queue_directory),
+      taken: untilFree(runtime, main.queue_directory, over),
     });
     try {
       return new Mta(runtime, loaded, log, store, ports);

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { currentRuntime } from "../runtimes/select.ts";
 import { untilFree } from "../src/control.ts";
@@ -105,6 +106,17 @@ describe("the queue", { timeout: 120_000 }, () => {
     await store.close();
     await started;
   });
+  it("a mail system that waits can be stopped", async () => {
+    const store = await queue();
+    const system = new Tool([], "postfix", "start-fg");
+    await until(() => running.log.includes("running as root") || running.log !== "", 20_000, () => system.errors);
+    await sleep(HELD);
+    assert.equal(system.over, false, system.errors);
+    process.kill(system.child.pid!, "SIGTERM");
+    assert.equal(await system.ended, 1);
+    assert.match(system.errors, /fatal: .*another process uses this queue/);
+    await store.close();
+  });
   it("a listing that nobody reads keeps no mail system from starting", async () => {
     const store = await queue();
     await fill(store, 2_000);
@@ -137,7 +149,7 @@ describe("the queue", { timeout: 120_000 }, () => {
   });
   it("who keeps it is told of", async () => {
     const store = await queue();
-    const taken = untilFree(runtime, `${running.folder}/spool`, 200);
+    const taken = untilFree(runtime, `${running.folder}/spool`, () => false, 200);
     const second = lockQueue(`fs:${running.folder}/spool`, { runtime, taken });
     await assert.rejects(second, { code: "EBUSY", message: /spool\/shard-0: another process uses this queue$/ });
     await store.close();
