@@ -189,8 +189,8 @@ const QUEUE_PAUSE: Millis = 50;
 
 /**
  * What lockQueue() is to do where another process has the queue: try again as long as no mail system answers for it. A
- * tool is soon done, a mail system that starts or stops too; who has it for longer than `within` is told of. `over`: there
- * is no need of it any more.
+ * tool is soon done, a mail system that starts or stops too; who has it for longer than `within` is told of.
+ * `over`: there is no need of it any more.
  */
 export function untilFree(
   runtime: Runtime,
