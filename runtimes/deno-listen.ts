@@ -3,8 +3,7 @@
  * port is watched: idle --5 s without an accept--> probed (a connection to its own address) --accepted--> idle
  *                                             probed --2 s--> closed and opened again --> idle
  * The probe's own connection is known by its port and never reaches the owner. While the port of a probe is not known,
- * accepted sockets are held back. Unix sockets are not watched, and
- * kept from children: they would keep what is listened on. Nothing here throws.
+ * accepted sockets are held back. Unix sockets are not watched. Nothing here throws.
  */
 
 import * as net from "node:net";
@@ -133,20 +132,14 @@ class Watched implements Listener {
   }
 }
 
-/** `keepFromChildren` does so with every descriptor that is open. */
-export function watchedNetwork(network: Network, keepFromChildren: () => void): Network {
-  const listenOnPath: Network["listen"] = async (address, backlog, accept, failed) => {
-    const listener = await network.listen(address, backlog, accept, failed);
-    keepFromChildren();
-    return listener;
-  };
+export function watchedNetwork(network: Network): Network {
   const listen = (
     address: ListenAddress,
     backlog: number,
     accept: (socket: Socket) => void,
     failed: (error: Error) => void,
   ): Promise<Listener> => {
-    if ("path" in address) return listenOnPath(address, backlog, accept, failed);
+    if ("path" in address) return network.listen(address, backlog, accept, failed);
     return new Watched(address, accept, (take) => (place) => network.listen(place, backlog, take, failed)).listen();
   };
   return { ...network, listen };

@@ -4,7 +4,7 @@
  * throws, and a process never goes on as another program.
  */
 
-import type { Environment, Runtime } from "../src/runtime.ts";
+import type { Environment, Network, Runtime } from "../src/runtime.ts";
 import { watchedNetwork } from "./deno-listen.ts";
 import { latin1Encode } from "../src/latin1.ts";
 import { argumentsBefore, buildRuntime, smallHeap } from "./node.ts";
@@ -56,9 +56,15 @@ function pointersTo(strings: readonly Uint8Array<ArrayBuffer>[]): BigUint64Array
   return BigUint64Array.from([...strings.map((one) => Deno.UnsafePointer.value(Deno.UnsafePointer.of(one))), 0n]);
 }
 
-/** Every descriptor that is open now, but the standard streams. */
-function keepFromChildren(): void {
-  openLibc()?.close_range?.(STANDARD_STREAMS, LAST_DESCRIPTOR, CLOSE_ON_EXEC);
+/** Deno leaves a unix socket that listens to its children, who would keep what it stands for when it is closed. */
+function keptFromChildren(network: Network): Network {
+  const listen: Network["listen"] = async (address, backlog, accept, failed) => {
+    const listener = await network.listen(address, backlog, accept, failed);
+    // Whatever is open now, but the standard streams.
+    if ("path" in address) openLibc()?.close_range?.(STANDARD_STREAMS, LAST_DESCRIPTOR, CLOSE_ON_EXEC);
+    return listener;
+  };
+  return { ...network, listen };
 }
 
 function execute(command: string, arguments_: readonly string[], environment: Environment): void {
@@ -79,5 +85,5 @@ export function denoRuntime(): Runtime {
     execute,
     environmentOf: { server: {}, tool: { DENO_V8_FLAGS: smallHeap(4) } },
   });
-  return { ...runtime, network: runtime.network === null ? null : watchedNetwork(runtime.network, keepFromChildren) };
+  return { ...runtime, network: runtime.network === null ? null : watchedNetwork(keptFromChildren(runtime.network)) };
 }

@@ -93,7 +93,7 @@ export function buildRuntime(name: Runtime["name"], files: FilesOptions, process
   };
 }
 
-/** For V8: its young generation grows to three times 32 MB otherwise, and what it promoted stays for long. */
+/** For V8: the semi-spaces of its young generation grow to 32 MB otherwise, and what it promoted stays for long. */
 export function smallHeap(semiSpaceMegabytes: number): string {
   return `--max-semi-space-size=${semiSpaceMegabytes}`;
 }

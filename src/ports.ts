@@ -8,7 +8,7 @@
 import type { Listener, Network, Runtime, Socket } from "./runtime.ts";
 
 const BACKLOG = 4096;
-/** Clients that wait at one place, at most; they are few seconds. */
+/** Clients that wait at one place, at most. */
 const MOST_WAITING = 1_000;
 
 type Accept = (socket: Socket) => void;

@@ -6,28 +6,35 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync } from "node:fs";
+import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { currentRuntime } from "../runtimes/select.ts";
 import { untilFree } from "../src/control.ts";
-import { NO_CLIENT, plainRecipient } from "../src/envelope.ts";
 import { latin1Encode } from "../src/latin1.ts";
 import { lockQueue, openQueue } from "../src/queue/open.ts";
 import type { QueueStore } from "../src/queue/store.ts";
-import { freePort, Running, scriptCommand, sleep, until } from "./postrider.ts";
+import { accept, envelopeOf } from "./queue/contract.ts";
+import { Running, scriptCommand, sleep, until } from "./postrider.ts";
 
 const runtime = await currentRuntime();
 
 let running: Running;
+/** Has the port of the system until it starts: it waits for long here. */
+let reserved: net.Server;
 beforeEach(async () => {
   const folder = mkdtempSync(join(tmpdir(), "postrider-turns-"));
-  running = new Running(folder, await freePort(), { main: "defer_transports = smtp local relay\n" });
+  reserved = net.createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => reserved.once("listening", resolve));
+  const { port } = reserved.address() as net.AddressInfo;
+  running = new Running(folder, port, { main: "defer_transports = smtp local relay\n" });
   mkdirSync(`${folder}/spool`);
 });
 const open = new Set<{ close(): unknown }>();
 afterEach(async () => {
+  reserved.close();
   for (const one of open) await one.close();
   open.clear();
   await running.remove();
@@ -40,14 +47,15 @@ async function queue(): Promise<QueueStore> {
   return store;
 }
 
-async function fill(store: QueueStore, count: number): Promise<void> {
+/** Messages on hold; the id of the first. */
+async function fill(store: QueueStore, count: number, content = "Subject: x\r\n\r\nx\r\n"): Promise<string> {
+  const ids: string[] = [];
   for (let at = 0; at < count; at++) {
-    const incoming = store.begin();
-    void incoming.append(latin1Encode("Subject: x\r\n\r\nx\r\n"));
-    const recipients = [plainRecipient(`u${at}@b.example`)];
-    const envelope = { sender: "s@a.example", recipients, arrived: runtime.clock.now(), client: NO_CLIENT };
-    await incoming.commit({ ...envelope, encoding: "", ret: "", envid: "" }, true);
+    const envelope = envelopeOf(runtime.clock.now(), `u${at}@b.example`);
+    ids.push((await accept(store, latin1Encode(content), envelope)).id);
   }
+  await store.hold(ids);
+  return ids[0]!;
 }
 
 class Tool {
@@ -91,6 +99,7 @@ describe("the queue", { timeout: 120_000 }, () => {
     await sleep(HELD);
     assert.deepEqual(tools.map(({ over }) => over), [false, false]);
     await store.close();
+    reserved.close();
     await running.start();
     const codes = await Promise.all(tools.map(({ ended }) => ended));
     assert.deepEqual(codes, [0, 0], tools.map(({ errors }) => errors).join(""));
@@ -103,6 +112,7 @@ describe("the queue", { timeout: 120_000 }, () => {
     const started = running.start().then(() => up = true);
     await sleep(HELD);
     assert.equal(up, false);
+    reserved.close();
     await store.close();
     await started;
   });
@@ -123,6 +133,7 @@ describe("the queue", { timeout: 120_000 }, () => {
     await store.close();
     const tool = new Tool(READ_LATER, "postqueue", "-p");
     await until(() => tool.errors.includes("accessing queue directly"), 20_000, () => tool.errors);
+    reserved.close();
     await running.start();
     assert.equal(tool.output, "");
     tool.child.stdin!.end("now\n");
@@ -132,15 +143,12 @@ describe("the queue", { timeout: 120_000 }, () => {
   });
   it("nor does a message that nobody reads, and it is whole", async () => {
     const store = await queue();
-    const incoming = store.begin();
     const line = `${"x".repeat(70)}\r\n`;
-    await incoming.append(latin1Encode(`Subject: x\r\n\r\n${line.repeat(10_000)}`));
-    const recipients = [plainRecipient("u@b.example")];
-    const envelope = { sender: "s@a.example", recipients, arrived: runtime.clock.now(), client: NO_CLIENT };
-    const { entry } = await incoming.commit({ ...envelope, encoding: "", ret: "", envid: "" }, true);
+    const id = await fill(store, 1, `Subject: x\r\n\r\n${line.repeat(10_000)}`);
     await store.close();
-    const tool = new Tool(READ_LATER, "postcat", "-bq", entry.id);
+    const tool = new Tool(READ_LATER, "postcat", "-bq", id);
     await sleep(HELD);
+    reserved.close();
     await running.start();
     assert.equal(tool.output, "");
     tool.child.stdin!.end("now\n");

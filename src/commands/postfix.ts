@@ -14,7 +14,7 @@ import { getopt, lastValue } from "./getopt.ts";
 export const POSTFIX_ACTIONS = ["start", "start-fg", "stop", "abort", "reload", "status", "check", "flush"] as const;
 type Action = (typeof POSTFIX_ACTIONS)[number];
 
-/** A very long queue takes its time; a tool that has it is waited for. (master(8): MASTER_INIT_TIMEOUT) */
+/** A very long queue takes its time; a tool that has it is waited for. (master(8), -w: a reasonable time) */
 const START: Millis = 100_000;
 
 const USAGE = "fatal: usage: postfix [-c config_dir] [-Dv] command";

@@ -9,7 +9,7 @@ import type { Config } from "../config/config.ts";
 import { userNamed, userNumbered } from "../config/passwd.ts";
 import { ask, controlPath, type ControlRequest, each as handOn, queuePath, untilFree } from "../control.ts";
 import { systemCode } from "../errors.ts";
-import { lockQueue } from "../queue/open.ts";
+import { loadQueue, lockQueue } from "../queue/open.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { answerQueueRequest, type QueueWorld } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
@@ -72,7 +72,7 @@ export class QueueAccess {
       store = await lockStore(runtime, config, who);
     }
     opening();
-    await load(store);
+    await loadQueue(store);
     // Who only looks keeps nobody from starting the mail system, however long that takes.
     if (who !== "operator") await store.close();
     const world = {
@@ -185,15 +185,6 @@ async function lockStore(runtime: Runtime, config: Config, who: Who): Promise<Qu
     return await lockQueue(url, { runtime, longQueueIds: config.enable_long_queue_ids, tuning, taken });
   } catch (caught) {
     if (systemCode(caught) === "EBUSY" && await isRunning(runtime, config, who) !== null) return null;
-    throw caught;
-  }
-}
-
-async function load(store: QueueStore): Promise<void> {
-  try {
-    await store.load();
-  } catch (caught) {
-    await store.close();
     throw caught;
   }
 }

@@ -57,9 +57,8 @@ export async function lockQueue(url: string, options: QueueOptions): Promise<Que
   });
 }
 
-/** ConfigError, ResourceError. */
-export async function openQueue(url: string, options: QueueOptions): Promise<QueueStore> {
-  const store = await lockQueue(url, options);
+/** load() of what lockQueue() gave; where it fails the queue is closed. ConfigError, ResourceError. */
+export async function loadQueue(store: QueueStore): Promise<QueueStore> {
   try {
     await store.load();
   } catch (error) {
@@ -67,4 +66,9 @@ export async function openQueue(url: string, options: QueueOptions): Promise<Que
     throw error;
   }
   return store;
+}
+
+/** ConfigError, ResourceError. */
+export async function openQueue(url: string, options: QueueOptions): Promise<QueueStore> {
+  return await loadQueue(await lockQueue(url, options));
 }

@@ -123,8 +123,10 @@ export interface QueueStore extends ContentSource {
   flush(id?: QueueId): Promise<number>;
   /** Everything lazy is durable when it resolves. */
   sync(): Promise<void>;
-  /** Another process may have the queue. What this one knew can still be asked
-   * (list, count, stored, get) and read, as long as the other does not move it. */
+  /**
+   * Another process may have the queue. What this one knew of it can still be asked (list, count, stored, get), and
+   * read as long as the other does not move it.
+   */
   close(): Promise<void>;
 }
 

@@ -6,7 +6,6 @@ import { nodeNetwork } from "../../runtimes/node-network.ts";
 import type { Network, Socket } from "../../src/runtime.ts";
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const none = (): void => {};
 
 /** Whether a server greets there. */
 function greets(port: number): Promise<boolean> {
@@ -53,8 +52,8 @@ test("a listener that went deaf is opened again; one that hears is left alone, a
   };
   const lost: Socket[] = [];
   const seen: Socket[] = [];
-  const one = await watchedNetwork(deaf, none).listen({ host: "127.0.0.1", port: 0 }, 8, greeting(lost), () => {});
-  const other = await watchedNetwork(hearing, none).listen({ host: "127.0.0.1", port: 0 }, 8, greeting(seen), () => {});
+  const one = await watchedNetwork(deaf).listen({ host: "127.0.0.1", port: 0 }, 8, greeting(lost), () => {});
+  const other = await watchedNetwork(hearing).listen({ host: "127.0.0.1", port: 0 }, 8, greeting(seen), () => {});
   const { port } = one;
   try {
     assert.equal(await greets(port), false);

@@ -2,9 +2,9 @@
  * The spool: the queue in a local folder, one append-only log for each shard.
  *   <folder>/shard-<n>/{lock, checkpoint, <segments>, large/, corrupt/}
  *   locked --load(): recovery (checkpoint + log)--> open --close(): checkpoint, if it is worth while--> closed
- * An acknowledged commit survives a power cut at any moment. Opening throws ResourceError, EBUSY when another process
- * has the shard, load() the same or ConfigError when its format is newer. See writer.ts for a disk
- * that fails.
+ * An acknowledged commit survives a power cut at any moment. Opening throws ResourceError EBUSY when another process
+ * has the shard, load() ConfigError when its format is newer; both ResourceError when the folder cannot be read. See
+ * writer.ts for a disk that fails.
  */
 
 import { ResourceError } from "../../errors.ts";
