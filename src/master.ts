@@ -1,11 +1,11 @@
 /**
- * The running system: reads the configuration, prepares the queue directory, starts the worker, answers the control
- * socket and the signals. SIGTERM and SIGINT drain and end it, SIGHUP reads the configuration again: a new worker takes
- * over when the old one has ended its sessions, and clients wait meanwhile; a configuration that cannot be used is
- * reported and the old one stays.
+ * The running system: reads the configuration, prepares the queue directory, opens the queue, starts the worker,
+ * answers the control socket and the signals. SIGTERM and SIGINT drain and end it. SIGHUP reads the configuration
+ * again: a new worker takes over ports and queue, while the sessions and deliveries of the old one go on to their
+ * end; a configuration that cannot be used is reported and the old one comes back.
  */
 
-import { type ControlAnswer, type ControlRequest, serveControl } from "./control.ts";
+import { type ControlAnswer, type ControlRequest, serveControl, untilFree } from "./control.ts";
 import { type Config, loadConfig, type Loaded } from "./config/config.ts";
 import { userNamed } from "./config/passwd.ts";
 import { ConfigError, messageOf, systemCode } from "./errors.ts";
@@ -15,9 +15,11 @@ import { Maillog } from "./maillog.ts";
 import { Mta } from "./mta.ts";
 import { Ports } from "./ports.ts";
 import { answerQueueRequest, type QueueWorld } from "./queue-requests.ts";
+import { lockQueue } from "./queue/open.ts";
+import type { QueueStore } from "./queue/store.ts";
 import type { Listener, Millis, Processes, Runtime } from "./runtime.ts";
 
-/** How long sessions and deliveries may go on at a stop or reload. */
+/** How long sessions, and then deliveries, may go on at a stop, or at a reload that changes the queue. */
 const DRAIN: Millis = 10_000;
 
 /** Folders of a queue directory, with their permissions; maildrop is world-writable and sticky. */
@@ -56,13 +58,23 @@ export async function prepareQueueDirectory(
   }
 }
 
+/** The queue, and by which settings it was opened. */
+interface OpenQueue {
+  readonly store: QueueStore;
+  readonly settings: string;
+  loaded: boolean;
+}
+
 export class Master {
   readonly #runtime: Runtime;
   readonly #directory: string;
   #loaded: Loaded;
   #maillog: Maillog;
   #log: Log;
+  #queue: OpenQueue | null = null;
   #mta: Mta | null = null;
+  /** Workers whose sessions or deliveries have not ended. */
+  readonly #retiring = new Set<Mta>();
   readonly #ports: Ports;
   #control: readonly Listener[] = [];
   #changing: Promise<void> = Promise.resolve();
@@ -114,6 +126,7 @@ export class Master {
       await this.#openWorker();
     } catch (caught) {
       await this.#ports.close();
+      await this.#closeQueue(0);
       throw caught;
     }
     this.#control = await serveControl(this.#runtime, main.queue_directory, (request) => this.#answer(request));
@@ -133,7 +146,8 @@ export class Master {
       const logger = this.#log.service("master");
       logger.info("terminating on signal 15");
       await Promise.all([...this.#control, this.#ports].map((one) => one.close()));
-      await this.#closeWorker();
+      await this.#retireWorker();
+      await this.#closeQueue(DRAIN);
       await this.#runtime.files?.remove(this.#pidFile).catch(() => {});
       this.#log.flush();
       await this.#maillog.close();
@@ -154,7 +168,7 @@ export class Master {
       logger.info(`reload -- version ${loaded.main.mail_version}, configuration ${this.#directory}`);
       const former = this.#loaded;
       this.#ports.hold();
-      await this.#closeWorker();
+      await this.#retireWorker();
       try {
         await this.#adopt(loaded);
         await this.#openWorker();
@@ -165,6 +179,7 @@ export class Master {
         await this.#openWorker();
       }
       await this.#ports.settle();
+      for (const mta of this.#retiring) void mta.over().then(() => this.#end(mta, 0));
     });
   }
 
@@ -173,13 +188,16 @@ export class Master {
     for (const fault of faults) this.#log.service("master").error(`reload: ${fault}`);
   }
 
-  /** Log and settings of that configuration; the worker is closed. */
+  /** Log and settings of that configuration. Workers that retire go on with theirs, and write to its file. */
   async #adopt(loaded: Loaded): Promise<void> {
+    const former = this.#loaded.main.maillog_file;
     this.#loaded = loaded;
     this.#log.flush();
-    await this.#maillog.close();
-    this.#maillog = new Maillog(this.#runtime, loaded.main.maillog_file);
     this.#log = this.#makeLog();
+    if (loaded.main.maillog_file === former) return await this.#maillog.reopen();
+    const written = this.#maillog;
+    this.#maillog = new Maillog(this.#runtime, loaded.main.maillog_file);
+    await written.close();
   }
 
   /** Stops and reloads never overlap. */
@@ -187,6 +205,7 @@ export class Master {
     const turn = this.#changing.then(action).catch(async (caught: unknown) => {
       this.#log.service("master").fatal(messageOf(caught));
       await this.#ports.close();
+      await this.#closeQueue(0).catch(() => {});
       this.#ended?.();
     });
     this.#changing = turn;
@@ -194,29 +213,69 @@ export class Master {
   }
 
   async #openWorker(): Promise<void> {
-    const mta = await Mta.open(this.#runtime, this.#loaded, this.#log, this.#ports, () => this.#stopping);
-    await mta.start();
+    const queue = await this.#openQueue();
+    const { store } = queue;
+    const [runtime, loaded, log, ports, retiring] = [
+      this.#runtime,
+      this.#loaded,
+      this.#log,
+      this.#ports,
+      this.#retiring,
+    ];
+    const mta = new Mta({ runtime, loaded, log, store, ports, retiring });
+    try {
+      await mta.start(() => load(queue));
+    } catch (caught) {
+      this.#retiring.add(mta);
+      await mta.retire();
+      throw caught;
+    }
     this.#mta = mta;
   }
 
-  /** As long as it drains, tools are answered. */
-  async #closeWorker(): Promise<void> {
+  /** The queue of the configuration, with nobody left who works with another one. */
+  async #openQueue(): Promise<OpenQueue> {
+    const { queue_storage, queue_directory, enable_long_queue_ids } = this.#loaded.main;
+    const settings = JSON.stringify([queue_storage, queue_directory, enable_long_queue_ids]);
+    if (this.#queue?.settings === settings) return this.#queue;
+    await this.#closeQueue(DRAIN);
+    const store = await lockQueue(queue_storage, {
+      runtime: this.#runtime,
+      log: this.#log.service("queue"),
+      longQueueIds: enable_long_queue_ids,
+      taken: untilFree(this.#runtime, queue_directory, () => this.#stopping),
+    });
+    return this.#queue = { store, settings, loaded: false };
+  }
+
+  async #closeQueue(within: Millis): Promise<void> {
+    await Promise.all([...this.#retiring].map((mta) => this.#end(mta, within)));
+    const queue = this.#queue;
+    this.#queue = null;
+    await queue?.store.close();
+  }
+
+  async #retireWorker(): Promise<void> {
     const mta = this.#mta;
-    await mta?.drain(DRAIN);
     this.#mta = null;
-    await mta?.close();
+    if (mta === null) return;
+    this.#retiring.add(mta);
+    await mta.retire();
+  }
+
+  async #end(mta: Mta, within: Millis): Promise<void> {
+    if (this.#retiring.delete(mta)) await mta.close(within);
   }
 
   #makeLog(): Log {
     const { main } = this.#loaded;
     const processes = this.#runtime.processes as Processes;
-    const maillog = this.#maillog;
     return new Log({
       clock: this.#runtime.clock,
       hostname: main.myhostname.split(".")[0] as string,
       name: main.syslog_name,
       format: main.log_format === "json" ? "json" : "postfix",
-      write: (lines) => maillog.write(lines),
+      write: (lines) => this.#maillog.write(lines),
       pid: processes.pid,
     });
   }
@@ -256,9 +315,15 @@ export class Master {
       runtime: this.#runtime,
       queueDirectory,
       store,
-      look: () => qmgr.look(),
-      flush: (ids) => qmgr.flush(ids),
+      // A reload may put another in its place.
+      look: () => (this.#mta?.qmgr ?? qmgr).look(),
+      flush: (ids) => (this.#mta?.qmgr ?? qmgr).flush(ids),
       flushSite: (site) => flush.send(site),
     };
   }
+}
+
+async function load(queue: OpenQueue): Promise<void> {
+  if (!queue.loaded) await queue.store.load();
+  queue.loaded = true;
 }

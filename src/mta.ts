@@ -1,10 +1,12 @@
 /**
  * One worker: wires the roles together by what master.cf says (inet services that run smtpd, unix services that
- * deliver), and takes them down in order: no new sessions, no new deliveries, queue synced and closed.
- * start() throws ConfigError or ResourceError and leaves nothing open.
+ * deliver). The queue is its master's, and outlives it:
+ *   made --start()--> serves --retire()--> sessions and deliveries under way go on --over()--> close()
+ * The worker that comes after takes over ports and queue, and hears of what those sessions and deliveries bring.
+ * Throws ConfigError when it is made or started.
  */
 
-import type { ContentSource, DeliveryAgent } from "./agent.ts";
+import { openAgents } from "./agents.ts";
 import { Bounce } from "./bounce/bounce.ts";
 import { openTemplates } from "./bounce/template.ts";
 import { TroubleNotices } from "./bounce/transcript.ts";
@@ -13,88 +15,42 @@ import { Cleanup } from "./cleanup/cleanup.ts";
 import { openRewriting } from "./cleanup/rewriting.ts";
 import type { Config, Loaded, Service } from "./config/config.ts";
 import { ownConfig, probeConfig } from "./config/own.ts";
-import { untilFree } from "./control.ts";
 import { Resolver } from "./dns/dns.ts";
 import { ConfigError, messageOf, ResourceError, systemCode, systemWords } from "./errors.ts";
 import { plainRecipient } from "./envelope.ts";
-import { discardAgent, errorAgent, retryAgent } from "./error.ts";
 import { listenAddresses, sessionRoom } from "./listen.ts";
-import { LocalAgent } from "./local/local.ts";
 import { SiteFlush } from "./flush.ts";
 import type { Log } from "./log.ts";
 import { type LookupTable, openTable } from "./maps/map.ts";
 import { Pickup } from "./pickup.ts";
 import type { Failed, Notices, NoticeSubject } from "./notices.ts";
 import type { Ports } from "./ports.ts";
-import type { AgentService } from "./qmgr/dispatch.ts";
 import { Requeue } from "./requeue.ts";
 import { Qmgr } from "./qmgr/qmgr.ts";
 import { deliveryLine } from "./qmgr/report.ts";
-import { transportRules } from "./qmgr/rules.ts";
-import { lockQueue } from "./queue/open.ts";
 import type { Committed, QueueStore } from "./queue/store.ts";
 import type { Millis, Runtime, Timer } from "./runtime.ts";
-import { Anvil } from "./smtpd/anvil.ts";
+import { Anvil, type AnvilRules } from "./smtpd/anvil.ts";
 import { Smtpd } from "./smtpd/smtpd.ts";
 import { StressedService } from "./smtpd/stress.ts";
-import { GenericAgent } from "./smtp/generic.ts";
-import { smtpParameters } from "./smtp/parameters.ts";
-import { SmtpAgent } from "./smtp/smtp.ts";
-import { AddressTables, tableWorld } from "./trivial-rewrite/address-tables.ts";
 import { AddressClasses } from "./trivial-rewrite/resolve.ts";
 import { AddressResolver } from "./trivial-rewrite/resolver.ts";
 import { Verify } from "./verify/verify.ts";
-import { VirtualAgent } from "./virtual.ts";
 
-/** Log lines tell sessions under load from the others. */
+/** Log lines tell sessions under load from the others, */
 const STRESSED_SLOTS = 1_000_000;
+/** and those of one worker from those of the one before. */
+const WORKER_SLOTS = 2_000_000;
 
-/** What the agents of a worker share. */
-interface AgentWorld {
+/** What a worker has of its master. */
+export interface WorkerWorld {
   readonly runtime: Runtime;
-  readonly content: ContentSource;
-  readonly resolver: Resolver;
-  readonly classes: AddressClasses;
+  readonly loaded: Loaded;
   readonly log: Log;
-  readonly troubles: (config: Config, service: string) => TroubleNotices;
-}
-
-type AgentMaker = (world: AgentWorld, config: Config) => DeliveryAgent;
-
-function smtpMaker(protocol: "smtp" | "lmtp"): AgentMaker {
-  return (world, config) => {
-    const { runtime, resolver, content, classes } = world;
-    const log = world.log.service(protocol);
-    const troubles = world.troubles(config, protocol);
-    const parameters = smtpParameters(config, protocol);
-    const agent = (source: ContentSource): DeliveryAgent =>
-      new SmtpAgent({ runtime, parameters, resolver, content: source, log, protocol, troubles });
-    const name = protocol === "smtp" ? "smtp_generic_maps" : "lmtp_generic_maps";
-    if (config[name].length === 0) return agent(content);
-    const options = { warn: (text: string): void => void log.warn(text) };
-    const tables = new AddressTables(name, config[name], tableWorld(config, classes, runtime, options));
-    return new GenericAgent({ tables, config, log, agent, content });
-  };
-}
-
-/** Agents by the command column of master.cf. */
-const AGENTS: Readonly<Record<string, AgentMaker>> = {
-  smtp: smtpMaker("smtp"),
-  lmtp: smtpMaker("lmtp"),
-  local: ({ runtime, content, log }, config) => new LocalAgent({ runtime, config, content, log: log.service("local") }),
-  virtual: ({ runtime, content, log }, config) =>
-    new VirtualAgent({ runtime, config, content, log: log.service("virtual") }),
-  error: (_world, _config) => errorAgent(),
-  discard: (_world, _config) => discardAgent(),
-};
-
-/** Those whose deliveries may hang for no fault of this host. */
-const OVER_NETWORK: ReadonlySet<string> = new Set(["smtp", "lmtp"]);
-
-/** "retry" runs the error(8) program under another name, and defers. */
-function makerOf(service: Service): AgentMaker | undefined {
-  if (service.command === "error" && service.name === "retry") return () => retryAgent();
-  return Object.hasOwn(AGENTS, service.command) ? AGENTS[service.command] : undefined;
+  readonly store: QueueStore;
+  readonly ports: Ports;
+  /** Workers before this one whose sessions or deliveries have not ended. */
+  readonly retiring: ReadonlySet<Mta>;
 }
 
 export class Mta {
@@ -110,15 +66,22 @@ export class Mta {
   readonly #verify: Verify;
   readonly #ports: Ports;
   readonly #anvil: Anvil;
-  readonly #smtpds: StressedService[] = [];
+  readonly #smtpds = new Map<string, StressedService>();
+  readonly #retiring: ReadonlySet<Mta>;
+  readonly #slotsFrom: number;
   #statistics: Timer | null = null;
   /** Resolves when the queue is open, which it may never be. */
   #opening: Promise<void> | null = null;
   readonly #sessionRoom: number;
-  readonly #queued = (committed: Committed): void => this.qmgr.wake(committed);
+  #over: Promise<void> | null = null;
+  /** The newest worker, once this one retires. */
+  #successor: Mta | null = null;
+  readonly #queued = (committed: Committed): void => this.#newest.qmgr.wake(committed);
 
-  private constructor(runtime: Runtime, loaded: Loaded, log: Log, store: QueueStore, ports: Ports) {
+  constructor({ runtime, loaded, log, store, ports, retiring }: WorkerWorld) {
     this.#runtime = runtime;
+    this.#retiring = retiring;
+    this.#slotsFrom = freeSlots([...retiring].map((one) => one.#slotsFrom));
     this.#loaded = loaded;
     this.#log = log;
     this.store = store;
@@ -127,11 +90,7 @@ export class Mta {
     const { clock } = runtime;
     const own = (name: string): Config => ownConfig(loaded, name);
     this.#sessionRoom = sessionRoom(runtime);
-    this.#anvil = new Anvil(clock, {
-      unit: own("anvil").anvil_rate_time_unit,
-      prefix4: main.smtpd_client_ipv4_prefix_length,
-      prefix6: main.smtpd_client_ipv6_prefix_length,
-    });
+    this.#anvil = this.#openAnvil();
     const servers = main.postrider_dns_servers;
     this.#resolver = new Resolver({ runtime, ...servers.length > 0 ? { servers } : {} });
     const cleanupLogger = log.service("cleanup");
@@ -149,10 +108,6 @@ export class Mta {
       log: log.service("verify"),
       queued: this.#queued,
     });
-    const rewrite = own("rewrite");
-    const resolver = new AddressResolver(rewrite, classes, runtime, this.#tableOptions());
-    const probes = probeConfig(rewrite);
-    const probing = probes === rewrite ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
     const pickup: HandInServices = {
       runtime,
       config: own("pickup"),
@@ -161,20 +116,59 @@ export class Mta {
       giveBack: (message, failed) => this.#giveBack(bounce, message, failed),
       queued: this.#queued,
     };
-    const requeue = new Requeue(pickup, store);
-    this.qmgr = new Qmgr({
-      // In Postfix it is cleanup that waits for in_flow_delay.
-      config: { ...own("qmgr"), in_flow_delay: own("cleanup").in_flow_delay },
-      store,
-      clock,
-      log,
-      resolve: (recipient, envelope) => (envelope.probe === "verify" ? probing : resolver).resolve(recipient, envelope),
-      agents: this.#agents(classes),
-      notices: this.#verify.notices(this.#notices(bounce)),
-      requeue: (entry) => requeue.take(entry),
-    });
+    this.qmgr = this.#openQmgr(classes, bounce, new Requeue(pickup, store));
     this.flush = new SiteFlush({ runtime, config: own("flush"), store, qmgr: this.qmgr, warn });
     this.pickup = new Pickup(pickup);
+    for (const former of retiring) former.#successor = this;
+  }
+
+  get #newest(): Mta {
+    return this.#successor ?? this;
+  }
+
+  get #others(): readonly Mta[] {
+    return [...this.#retiring].filter((one) => one !== this);
+  }
+
+  #openAnvil(): Anvil {
+    const { main } = this.#loaded;
+    const rules: AnvilRules = {
+      unit: ownConfig(this.#loaded, "anvil").anvil_rate_time_unit,
+      prefix4: main.smtpd_client_ipv4_prefix_length,
+      prefix6: main.smtpd_client_ipv6_prefix_length,
+    };
+    // The former one knows whose sessions go on.
+    const former = this.#others.find((one) => one.#anvil.follows(rules));
+    return former === undefined ? new Anvil(this.#runtime.clock, rules) : former.#anvil;
+  }
+
+  #openQmgr(classes: AddressClasses, bounce: Bounce, requeue: Requeue): Qmgr {
+    const [runtime, loaded, log] = [this.#runtime, this.#loaded, this.#log];
+    const own = (name: string): Config => ownConfig(loaded, name);
+    const rewrite = own("rewrite");
+    const resolver = new AddressResolver(rewrite, classes, runtime, this.#tableOptions());
+    const probes = probeConfig(rewrite);
+    const probing = probes === rewrite ? resolver : new AddressResolver(probes, classes, runtime, this.#tableOptions());
+    return new Qmgr({
+      // In Postfix it is cleanup that waits for in_flow_delay.
+      config: { ...own("qmgr"), in_flow_delay: own("cleanup").in_flow_delay },
+      store: this.store,
+      clock: runtime.clock,
+      log,
+      resolve: (recipient, envelope) => (envelope.probe === "verify" ? probing : resolver).resolve(recipient, envelope),
+      agents: openAgents(loaded, {
+        runtime,
+        content: this.store,
+        resolver: this.#resolver,
+        classes,
+        log,
+        troubles: (config, service) => this.#troubles(config, service),
+      }),
+      notices: this.#verify.notices(this.#notices(bounce)),
+      requeue: (entry) => requeue.take(entry),
+      elsewhere: (id) => this.#others.some((one) => one.qmgr.isActive(id)),
+      handedBack: () => this.#successor?.qmgr.look(),
+    });
   }
 
   #bounce(config: Config): Bounce {
@@ -202,41 +196,17 @@ export class Mta {
     };
   }
 
-  /** `over`: nobody wants it any more, while another process has the queue. */
-  static async open(runtime: Runtime, loaded: Loaded, log: Log, ports: Ports, over: () => boolean): Promise<Mta> {
-    const { main } = loaded;
-    const logger = log.service("queue");
-    const store = await lockQueue(main.queue_storage, {
-      runtime,
-      log: logger,
-      longQueueIds: main.enable_long_queue_ids,
-      taken: untilFree(runtime, main.queue_directory, over),
-    });
-    try {
-      return new Mta(runtime, loaded, log, store, ports);
-    } catch (caught) {
-      await store.close();
-      throw caught;
-    }
-  }
-
   /**
    * Listens first, so that a taken port stops the start before any mail moves, and clients are greeted while a long
-   * queue is read. Their mail transactions wait for it.
+   * queue is read (`load`). Their mail transactions wait for it.
    */
-  async start(): Promise<void> {
+  async start(load: () => Promise<void>): Promise<void> {
     let opened = (): void => {};
     this.#opening = new Promise((resolve) => opened = resolve);
-    try {
-      for (const service of this.#loaded.services) {
-        if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
-      }
-      await this.store.load();
-    } catch (caught) {
-      await this.drain(0);
-      await this.close();
-      throw caught;
+    for (const service of this.#loaded.services) {
+      if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
     }
+    await load();
     this.#opening = null;
     opened();
     this.qmgr.start();
@@ -265,20 +235,37 @@ export class Mta {
 
   readonly #places: string[] = [];
 
-  /** Sessions and deliveries under way may end within the time; new clients are for who has the ports now. */
-  async drain(within: Millis): Promise<void> {
-    await Promise.all(this.#smtpds.map((smtpd) => smtpd.drain(within)));
+  /** Sessions and deliveries under way go on; new ones are for the next worker. */
+  async retire(): Promise<void> {
     this.#statistics?.cancel();
     this.#tellStatistics();
+    void this.qmgr.retire();
     await this.pickup.stop();
-    await this.qmgr.stop(within);
+    await this.#verify.close();
   }
 
-  /** After drain(). */
-  async close(): Promise<void> {
+  /** After retire(): resolves when the last session and delivery has ended. */
+  over(): Promise<void> {
+    if (this.#over !== null) return this.#over;
+    const all = [...[...this.#smtpds.values()].map((smtpd) => smtpd.over()), this.qmgr.retire()];
+    return this.#over = Promise.all(all).then(() => {});
+  }
+
+  /** After retire(): sessions and then deliveries may end within the time, each. */
+  async close(within: Millis): Promise<void> {
+    await Promise.all([...this.#smtpds.values()].map((smtpd) => smtpd.drain(within)));
+    await this.qmgr.stop(within);
     this.#resolver.close();
-    await this.#verify.close();
-    await this.store.close();
+    this.#log.flush();
+  }
+
+  /** Those of all workers. */
+  #sessions(service?: string): number {
+    const all = [this, ...this.#others].flatMap((one) => [...one.#smtpds]);
+    return all.reduce(
+      (sum, [name, { sessions }]) => service === undefined || name === service ? sum + sessions : sum,
+      0,
+    );
   }
 
   #tableOptions(): { warn: (text: string) => void; note: (text: string) => void } {
@@ -307,7 +294,7 @@ export class Mta {
     return new TroubleNotices(services, this.#log.service(service));
   }
 
-  #smtpd(service: Service, stressed: boolean, total: () => number): Smtpd {
+  #smtpd(service: Service, stressed: boolean): Smtpd {
     const config = stressed ? this.#loaded.stressedFor(service) : this.#loaded.configFor(service);
     const classes = new AddressClasses(config, this.#runtime, this.#tableOptions());
     const resolver = new AddressResolver(config, classes, this.#runtime, this.#tableOptions());
@@ -319,31 +306,31 @@ export class Mta {
       classes,
       resolver: this.#resolver,
       openTable: (name) => this.#open(name),
-      verifier: this.#verify,
+      verifier: { wait: (address, within) => this.#newest.#verify.wait(address, within) },
       route: (address) => resolver.resolve(plainRecipient(address), {}),
       troubles: this.#troubles(config, "smtpd"),
       queued: this.#queued,
       opening: () => this.#opening,
-      turn: () => this.#inflowTurn(),
-      flushSite: (site) => this.flush.send(site),
+      turn: () => this.#newest.#inflowTurn(),
+      flushSite: (site) => this.#newest.flush.send(site),
       events: { anvil: this.#anvil, service: service.name },
       sessionLimit: service.maxproc ?? config.default_process_limit,
-      roomForSession: () => this.#smtpds.reduce((sum, one) => sum + one.sessions, 0) < this.#sessionRoom,
-      sessions: total,
-      slotsFrom: stressed ? STRESSED_SLOTS : 0,
+      roomForSession: () => this.#sessions() < this.#sessionRoom,
+      sessions: () => this.#sessions(service.name),
+      slotsFrom: this.#slotsFrom + (stressed ? STRESSED_SLOTS : 0),
     });
   }
 
   async #listen(service: Service): Promise<void> {
     const config = this.#loaded.configFor(service);
-    const smtpd: StressedService = new StressedService({
-      make: (stressed) => this.#smtpd(service, stressed, () => smtpd.sessions),
+    const smtpd = new StressedService({
+      make: (stressed) => this.#smtpd(service, stressed),
       limit: service.maxproc ?? config.default_process_limit,
       clock: this.#runtime.clock,
       name: `service "${service.name}"`,
       warn: (text) => this.#log.service("master").warn(text),
     });
-    this.#smtpds.push(smtpd);
+    this.#smtpds.set(service.name, smtpd);
     const logger = this.#log.service("master");
     for (const { host, port } of listenAddresses(service, config, this.#runtime)) {
       try {
@@ -363,34 +350,9 @@ export class Mta {
     const pause = this.qmgr.inflowPause();
     return pause === 0 ? null : new Promise((resolve) => void this.#runtime.clock.after(pause, resolve));
   }
+}
 
-  #agents(classes: AddressClasses): ReadonlyMap<string, AgentService> {
-    const agents = new Map<string, AgentService>();
-    const logger = this.#log.service("qmgr");
-    const world = {
-      runtime: this.#runtime,
-      content: this.store,
-      resolver: this.#resolver,
-      classes,
-      log: this.#log,
-      troubles: (config: Config, service: string) => this.#troubles(config, service),
-    };
-    for (const service of this.#loaded.services) {
-      const make = service.type === "unix" ? makerOf(service) : undefined;
-      if (make === undefined) continue;
-      const config = this.#loaded.configFor(service);
-      const processLimit = service.maxproc ?? config.default_process_limit;
-      // Who writes down how many deliveries there may be means it.
-      const mayStall = service.maxproc === null && OVER_NETWORK.has(service.command);
-      const stalledLimit = mayStall ? config.postrider_stalled_delivery_limit : 0;
-      agents.set(service.name, {
-        rules: transportRules(service.name, processLimit, ownConfig(this.#loaded, "qmgr"), logger, stalledLimit),
-        agent: make(world, config),
-        logName: service.command,
-        softBounce: config.soft_bounce,
-        resolution: config.delay_logging_resolution_limit,
-      });
-    }
-    return agents;
-  }
+/** Where the slots of a worker begin, beside those. */
+function freeSlots(taken: readonly number[]): number {
+  for (let from = 0;; from += WORKER_SLOTS) if (!taken.includes(from)) return from;
 }

@@ -3,7 +3,7 @@
  */
 
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -99,12 +99,13 @@ describe("while the queue is being opened", () => {
     assert.match(await client.reply(), /^421 4\.3\.2 /);
     await assert.rejects(SmtpClient.connect(port));
   });
-  it("a tool that asks while the mail system reloads is answered afterwards", async () => {
+  it("a tool that asks while a reload opens the queue anew is answered afterwards", async () => {
     let gate = Promise.resolve();
     let open = (): void => {};
     const { port, master } = await site(() => gate);
     await master.start();
     gate = new Promise<void>((resolve) => open = resolve);
+    appendFileSync(join(root, String(port), "etc/main.cf"), "enable_long_queue_ids = yes\n");
     const reloaded = master.reload();
     await (await greeted(port)).ask("QUIT");
     const { folder } = new Running(join(root, String(port)), port, {});

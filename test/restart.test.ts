@@ -5,8 +5,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import process from "node:process";
-import { describe, test } from "node:test";
+import { test } from "node:test";
 import { freePort, Running, scriptCommand, sleep, startPostrider, until } from "./postrider.ts";
 import { Sink } from "./sink.ts";
 import { SmtpClient } from "./smtp-client.ts";
@@ -132,103 +131,6 @@ test("a restart picks up incoming, active and deferred mail", { timeout: 60_000 
   } finally {
     await running.remove();
     await sink?.close();
-  }
-});
-
-describe("reload", () => {
-  const mainCf = (running: Running): string => `${running.folder}/etc/main.cf`;
-  const change = (running: Running, from: string | RegExp, text: string): void =>
-    writeFileSync(mainCf(running), readFileSync(mainCf(running), "utf8").replace(from, text));
-  const count = (running: Running, text: string): number => running.log.split(text).length - 1;
-
-  async function reload(running: Running, word: string): Promise<void> {
-    const before = count(running, word);
-    process.kill(running.pid, "SIGHUP");
-    await until(() => count(running, word) > before, 15_000, tail(running));
-    await until(
-      async () => {
-        const client = await SmtpClient.connect(running.port).catch(() => null);
-        const reply = client === null ? "" : await client.reply();
-        client?.close();
-        return reply.startsWith("220");
-      },
-      15_000,
-      tail(running),
-    );
-  }
-
-  test("a changed relayhost takes effect; a broken main.cf changes nothing", { timeout: 60_000 }, async () => {
-    const first = await Sink.start();
-    const second = await Sink.start();
-    const running = await startPostrider({ main: `relayhost = [127.0.0.1]:${first.port}\n${BACKOFF}` });
-    try {
-      await send(running, "u1@y.example");
-      await until(() => first.messages.length === 1, 10_000, tail(running));
-      const { pid } = running;
-      change(running, /^relayhost = .*$/m, `relayhost = [127.0.0.1]:${second.port}`);
-      await reload(running, "reload -- version ");
-      await send(running, "u2@y.example");
-      await until(() => second.messages.length === 1, 10_000, tail(running));
-      const good = readFileSync(mainCf(running), "utf8");
-
-      const broken: readonly [string, RegExp][] = [
-        ["message_size_limit = much", /main\.cf, line \d+: message_size_limit: /],
-        ["relayhost = ${nonsense", /main\.cf, line \d+: relayhost: /],
-        // Only the start of smtpd finds these.
-        ["smtpd_relay_restrictions =\nsmtpd_recipient_restrictions =", /in parameter smtpd_relay_restrictions or/],
-        ["smtpd_recipient_restrictions = no_such_word", /no_such_word/],
-      ];
-      for (const [at, [lines, fault]] of broken.entries()) {
-        writeFileSync(mainCf(running), `${good}${lines}\n`);
-        await reload(running, "error: reload: ");
-        assert.match(running.log.split("\n").filter((line) => line.includes("error: reload: ")).at(-1)!, fault);
-        await send(running, `u${10 + at}@y.example`);
-        await until(() => second.messages.length === 2 + at, 10_000, tail(running));
-      }
-      writeFileSync(mainCf(running), good);
-      change(running, /^relayhost = .*$/m, `relayhost = [127.0.0.1]:${first.port}`);
-      await reload(running, "reload -- version ");
-      await send(running, "u3@y.example");
-      await until(() => first.messages.length === 2, 10_000, tail(running));
-      assert.equal(running.pid, pid);
-      assert.ok(process.kill(pid, 0));
-      assert.equal(await running.stop(), 0);
-    } finally {
-      await running.remove();
-      await first.close();
-      await second.close();
-    }
-  });
-});
-
-test("a reload refuses no client: who comes meanwhile is greeted afterwards", { timeout: 60_000 }, async () => {
-  const running = await startPostrider({ main: "defer_transports = smtp relay" });
-  const extra = await freePort();
-  try {
-    const busy = await (await SmtpClient.connect(running.port)).greeted();
-    for (const line of ["MAIL FROM:<s@x.example>", "RCPT TO:<r@y.example>", "DATA"]) await busy.ask(line);
-    const master = readFileSync(`${running.folder}/etc/master.cf`, "utf8");
-    const more = `127.0.0.1:${extra} inet n - n - 0 smtpd\n`;
-    writeFileSync(`${running.folder}/etc/master.cf`, master + more);
-    process.kill(running.pid, "SIGHUP");
-    await until(() => running.log.includes("reload -- version"), 10_000, tail(running));
-    const waiting = await Promise.all([1, 2, 3].map(() => SmtpClient.connect(running.port)));
-    let greeted = 0;
-    const greetings = waiting.map((client) => client.reply().then((reply) => (greeted++, reply)));
-    await sleep(300);
-    assert.equal(greeted, 0, "the session that was there is not over");
-    assert.match(await busy.ask("Subject: x\r\n\r\nx\r\n."), /^250/);
-    for (const greeting of await Promise.all(greetings)) assert.match(greeting, /^220 /);
-    assert.match(await waiting[0]!.send("s@x.example", ["r@y.example"], "Subject: x\r\n\r\nx\r\n"), /^250/);
-    for (const client of [busy, ...waiting]) client.close();
-    (await (await SmtpClient.connect(extra)).greeted()).close();
-    writeFileSync(`${running.folder}/etc/master.cf`, master);
-    process.kill(running.pid, "SIGHUP");
-    const refused = (): Promise<boolean> => SmtpClient.connect(extra).then((one) => (one.close(), false), () => true);
-    await until(refused, 10_000, tail(running));
-    (await (await SmtpClient.connect(running.port)).greeted()).close();
-  } finally {
-    await running.remove();
   }
 });
 

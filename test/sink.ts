@@ -23,6 +23,8 @@ export interface SinkOptions {
   readonly answer?: (line: string, session: number) => string | null;
   /** The reply after the dot, in the same way. */
   readonly dot?: (received: Received, session: number) => string | null;
+  /** What the reply after the dot waits for. */
+  readonly wait?: (received: Received) => Promise<void>;
   readonly received?: (received: Received) => void;
 }
 
@@ -111,12 +113,16 @@ export class Sink {
           data = false;
           begun = false;
           const message = { sender, recipients, content };
-          const reply = options.dot?.(message, session) ?? "250 2.0.0 Ok: queued";
-          if (reply.startsWith("2")) {
-            this.messages.push(message);
-            options.received?.(message);
-          }
-          say(reply);
+          const answer = (): void => {
+            const reply = options.dot?.(message, session) ?? "250 2.0.0 Ok: queued";
+            if (reply.startsWith("2")) {
+              this.messages.push(message);
+              options.received?.(message);
+            }
+            say(reply);
+          };
+          if (options.wait === undefined) answer();
+          else void options.wait(message).then(answer);
         } else {
           const end = text.indexOf("\n");
           if (end < 0 || socket.destroyed) return;

@@ -47,7 +47,7 @@ const LAYERS: readonly (readonly [RegExp, number])[] = [
   [/^src\/(maildrop|maildir|mbox|mailbox)\.ts$|^src\/sendmail\//, 4.5],
   [/^src\/(smtpd|smtp|local|verify)\/|^src\/(pickup|requeue|virtual|pipe|error)\.ts$/, 5],
   [/^src\/qmgr\//, 6],
-  [/^src\/(mta|master|control|listen|ports|library|queue-requests|flush)\.ts$|^src\/(commands|explain)\//, 7],
+  [/^src\/(agents|mta|master|control|listen|ports|library|queue-requests|flush)\.ts$|^src\/(commands|explain)\//, 7],
   [/^src\/main\.ts$/, 8],
 ];
 

@@ -21,6 +21,8 @@ export class ActiveMessage {
   readonly urged: boolean;
   /** Jobs that have not ended. */
   pending = 0;
+  /** A delivery that was to come does not: the message is for another queue manager. */
+  untried = false;
   readonly bounced: FailedNow[] = [];
   readonly deferred: FailedNow[] = [];
   /** Delivered, and the sender is to know it. */
@@ -43,6 +45,10 @@ export class ActiveMessage {
     this.trace(waiting, result);
   }
 
+  get hasFailures(): boolean {
+    return this.bounced.length > 0 || this.deferred.length > 0;
+  }
+
   /** Delivered, and to be told of: they stay until that is done. */
   get toldOf(): readonly Failed[] {
     if (this.traced.length === 0) return this.succeeded;
@@ -59,24 +65,28 @@ export class ActiveMessage {
 /** Deliveries under way and results being noted: what stop() waits for. */
 export class Work {
   #count = 0;
-  #idle: (() => void) | null = null;
+  readonly #waiting: (() => void)[] = [];
 
   begin(): void {
     this.#count++;
   }
 
   end(): void {
-    if (--this.#count === 0) this.#idle?.();
+    if (--this.#count > 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Until nothing is under way. `late` is called after the time, and two seconds later nobody waits any more. */
+  /** Until nothing is under way. */
+  idle(): Promise<void> {
+    return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => void this.#waiting.push(resolve));
+  }
+
+  /** The same. `late` is called after the time, and two seconds later nobody waits any more. */
   async over(clock: Clock, within: Millis, late: () => void): Promise<void> {
     if (this.#count === 0) return;
-    const timers: Timer[] = [];
-    await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-      timers.push(clock.after(within, late), clock.after(within + 2_000, resolve));
-    });
+    const timers: Timer[] = [clock.after(within, late)];
+    const enough = new Promise<void>((resolve) => void timers.push(clock.after(within + 2_000, resolve)));
+    await Promise.race([this.idle(), enough]);
     for (const timer of timers) timer.cancel();
   }
 }

@@ -4,7 +4,7 @@
  * pauses do not know the wall clock, which somebody may set; log lines do.
  */
 
-import type { DeliveryAgent, Follower } from "../agent.ts";
+import type { DeliveryAgent, DeliveryRequest, Follower } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
@@ -14,7 +14,7 @@ import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
 import { clogWarnings, isClogging } from "./clog.ts";
 import { deliveryLine, suspendedResult, tellsOfDelivery } from "./report.ts";
-import { type Destination, type Job, type PutOff, requestOf, TransportQueue } from "./schedule.ts";
+import { type Destination, type Job, type PutOff, TransportQueue } from "./schedule.ts";
 import type { TransportRules } from "./schedule.ts";
 import type { Settling } from "./settle.ts";
 
@@ -122,6 +122,7 @@ export class Dispatch {
       jobs.push({ message, destination, ...part });
     }
     message.pending += jobs.length;
+    if (this.#stopping) return this.#dropAll(jobs);
     transport.add(jobs, now);
     this.#warnOfClog(destination, now);
   }
@@ -169,10 +170,18 @@ export class Dispatch {
     if (this.#paced.length > 0) this.#watchTime();
   }
 
-  /** No delivery starts any more; abort() calls off those under way. */
+  /** No delivery starts any more; what waits for one goes back to the queue. abort() calls off those under way. */
   stop(): void {
     this.#stopping = true;
     this.#timer?.cancel();
+    for (const transport of this.#transports.values()) this.#dropAll(transport.takeAll());
+  }
+
+  #dropAll(jobs: readonly Job[]): void {
+    for (const { message } of jobs) {
+      message.untried = true;
+      this.#services.settling.ended(message);
+    }
   }
 
   abort(): void {
@@ -260,8 +269,10 @@ export class Dispatch {
 
   /** Nothing else may happen that would start it: the delivery before it can be over by now, its destination dead. */
   #takeBack(job: Job): void {
-    const dead = job.destination.transport.giveBack(job, this.#services.clock.monotonic());
-    if (dead !== null) this.#putOffAll({ dead, jobs: [job] });
+    const { transport } = job.destination;
+    const dead = transport.giveBack(job, this.#services.clock.monotonic());
+    if (this.#stopping && dead === null) this.#dropAll(transport.takeAll());
+    else if (dead !== null) this.#putOffAll({ dead, jobs: [job] });
     this.pump();
   }
 
@@ -328,4 +339,19 @@ export class Dispatch {
 /** What soft_bounce makes of a result. */
 function softenedResult(result: DeliveryResult): DeliveryResult {
   return { ...result, outcome: "deferred", status: result.status.replace(/^5/, "4") };
+}
+
+function requestOf({ message, destination, waiting, addresses }: Job): DeliveryRequest {
+  return {
+    queueId: message.entry.id,
+    transport: destination.transport.name,
+    nexthop: destination.nexthop,
+    envelope: message.entry.envelope,
+    recipients: waiting.map(({ recipient }, at) => {
+      const address = addresses[at] as string;
+      return address === recipient.address ? recipient : { ...recipient, address };
+    }),
+    size: message.entry.size,
+    activeAt: message.activeAt,
+  };
 }

@@ -30,6 +30,10 @@ export interface QmgrServices {
   readonly notices: Notices;
   /** Puts a message through cleanup again (postsuper -r): false, not now; the new message is durable otherwise. */
   readonly requeue: (entry: QueueEntry) => Promise<boolean>;
+  /** A queue manager that retires still works on that message. */
+  readonly elsewhere?: (id: string) => boolean;
+  /** What was active here is in the queue again, for another queue manager. */
+  readonly handedBack?: () => void;
 }
 
 /** How long messages become active without a look at anything else. */
@@ -123,11 +127,27 @@ export class Qmgr {
     this.look();
   }
 
-  /** No delivery starts any more; those under way may end within the time, then they are called off. */
+  /** Somebody works on it here. */
+  isActive(id: string): boolean {
+    return this.#active.has(id);
+  }
+
+  /**
+   * No delivery starts any more, and messages without one are as they were in the queue; so are the others when their
+   * deliveries have ended. When it resolves, all have.
+   */
+  retire(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.#timer?.cancel();
+      this.#dispatch.stop();
+    }
+    return this.#work.idle();
+  }
+
+  /** The same; deliveries that have not ended within the time are called off. */
   async stop(within: Millis): Promise<void> {
-    this.#stopping = true;
-    this.#timer?.cancel();
-    this.#dispatch.stop();
+    void this.retire();
     await this.#work.over(this.#services.clock, within, () => this.#dispatch.abort());
     for (const { agent } of this.#services.agents.values()) await agent.close();
   }
@@ -196,7 +216,7 @@ export class Qmgr {
 
   #activate(id: string): boolean {
     const { store, clock } = this.#services;
-    if (this.#active.has(id)) return this.#skip(id);
+    if (this.#active.has(id) || this.#services.elsewhere?.(id) === true) return this.#skip(id);
     if (!store.activate(id)) return false;
     const entry = store.get(id);
     if (entry === null) return false;
@@ -317,7 +337,8 @@ export class Qmgr {
     const wasFull = !this.#hasRoom();
     this.#active.delete(message.entry.id);
     this.#activeRecipients -= message.entry.waiting.length;
-    if (this.#stopping || this.#filling) return;
+    if (this.#stopping) return this.#services.handedBack?.();
+    if (this.#filling) return;
     if (this.#incomingWaits || wasFull) this.#fill();
     else this.#watchDue();
   }

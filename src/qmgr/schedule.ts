@@ -7,7 +7,6 @@
  *   then it comes back when a delivery ends, its pause is over, or somebody wakes it
  */
 
-import type { DeliveryRequest } from "../agent.ts";
 import { DueHeap, type DueItem } from "../queue/due-heap.ts";
 import type { Waiting } from "../queue/store.ts";
 import type { Millis } from "../runtime.ts";
@@ -25,21 +24,6 @@ export interface Job {
   readonly waiting: readonly Waiting[];
   /** Recipient addresses as the agent gets them, beside `waiting`. */
   readonly addresses: readonly string[];
-}
-
-export function requestOf({ message, destination, waiting, addresses }: Job): DeliveryRequest {
-  return {
-    queueId: message.entry.id,
-    transport: destination.transport.name,
-    nexthop: destination.nexthop,
-    envelope: message.entry.envelope,
-    recipients: waiting.map(({ recipient }, at) => {
-      const address = addresses[at] as string;
-      return address === recipient.address ? recipient : { ...recipient, address };
-    }),
-    size: message.entry.size,
-    activeAt: message.activeAt,
-  };
 }
 
 export class Destination extends Standing implements DueItem {
@@ -298,9 +282,14 @@ export class TransportQueue {
     if (this.dead(now) !== null) return null;
     const dead = { until: now + this.rules.retryTime, status, why };
     this.#dead = dead;
-    const jobs = [...this.#destinations.values()].flatMap((destination) => destination.line.takeAll());
+    const jobs = this.takeAll();
     for (const destination of this.#destinations.values()) this.#forgetIdle(destination, now);
     return { dead, jobs };
+  }
+
+  /** All jobs that have not started. */
+  takeAll(): Job[] {
+    return [...this.#destinations.values()].flatMap(({ line }) => line.takeAll());
   }
 
   /** Dead or not, everything may be tried now; with a destination: that one. */

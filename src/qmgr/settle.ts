@@ -33,7 +33,7 @@ export class Settling {
 
   /** A delivery has ended, with these recipients done. */
   note(message: ActiveMessage, done: readonly number[]): void {
-    const last = message.pending === 1 && message.bounced.length === 0 && message.deferred.length === 0;
+    const last = message.pending === 1 && !message.untried && !message.hasFailures;
     if (last && message.toldOf.length === 0) return this.#finishDelivered(message, done);
     // They stay until their notice is durable.
     const told = new Set(message.toldOf.map(({ waiting }) => waiting.index));
@@ -53,7 +53,11 @@ export class Settling {
   /** One of its jobs is over. */
   ended(message: ActiveMessage): void {
     if (--message.pending > 0) return;
-    const { work, left } = this.#services;
+    const { work, left, store } = this.#services;
+    if (message.untried && !message.hasFailures && message.toldOf.length === 0) {
+      store.deactivate(message.entry.id);
+      return left(message);
+    }
     work.begin();
     this.#settle(message).catch((caught: unknown) => this.#storageFailed(message, caught)).finally(() => {
       left(message);
@@ -101,6 +105,7 @@ export class Settling {
     }));
     if (late) await store.warned(id);
     const progress = { done, deferred: reasons };
+    if (message.untried) return store.defer(id, now, progress);
     // One write for both: a dead destination has its whole queue put off.
     if (deferred.length > 0) return store.defer(id, dueAgain(envelope.arrived, now, config), progress);
     if (done.length > 0) await store.mark(id, progress, "lazy");

@@ -128,6 +128,13 @@ export class MessageStore implements QueueStore {
     return true;
   }
 
+  deactivate(id: QueueId): void {
+    const record = this.#index.record(id);
+    if (record?.queue !== "active") return;
+    if (record.origin === "incoming") this.#index.move(record, "incoming");
+    else this.#index.defer(record, record.due);
+  }
+
   mark(id: QueueId, progress: Progress, durability: Durability): Promise<void> {
     const record = this.#index.record(id);
     const parts = record === null ? null : this.#parts(record);

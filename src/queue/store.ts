@@ -99,6 +99,8 @@ export interface QueueStore extends ContentSource {
   nextDue(): Millis | null;
   /** incoming or deferred -> active, in memory. False when the entry is gone, held or active already. */
   activate(id: QueueId): boolean;
+  /** active -> what it was, in memory: nobody has tried to deliver it. Nothing where it is not active. */
+  deactivate(id: QueueId): void;
   /**
    * Notes results. Lazy (durable within 100 ms) unless durable is asked for. When nothing is left waiting the entry
    * is removed with its content.

@@ -65,6 +65,12 @@ export class Anvil {
     this.#rules = rules;
   }
 
+  /** Counting by those rules would be the same. */
+  follows({ unit, prefix4, prefix6 }: AnvilRules): boolean {
+    const own = this.#rules;
+    return own.unit === unit && own.prefix4 === prefix4 && own.prefix6 === prefix6;
+  }
+
   /** Clients that are remembered. */
   get size(): number {
     return this.#clients.size;

@@ -5,9 +5,7 @@
 
 import type { Transport } from "../agent.ts";
 import type { TroubleNotices } from "../bounce/transcript.ts";
-import type { Cleanup, CleanupMessage, Origin } from "../cleanup/cleanup.ts";
 import type { Config } from "../config/config.ts";
-import type { Envelope } from "../envelope.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { ConfigError, systemCode } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
@@ -15,7 +13,6 @@ import type { LookupTable } from "../maps/map.ts";
 import { matchAddress, type MatchList, matchString, parseMatchList } from "../match-list.ts";
 import type { Verifier } from "../probe.ts";
 import { rowOf } from "../params.ts";
-import type { Committed } from "../queue/store.ts";
 import { REPLY, type Reply, replyText } from "../reply.ts";
 import type { Clock, Millis, Runtime, Socket, Timer } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
@@ -30,7 +27,8 @@ import type { Families } from "./haproxy.ts";
 import type { ClientRules, MessageSink, SessionHost } from "./host.ts";
 import { NAMELESS, type PeerName, PeerNames } from "./peer.ts";
 import { after, type SessionFacts, type Verdict } from "./facts.ts";
-import type { MessageActions, PolicyMemory } from "./judging.ts";
+import type { PolicyMemory } from "./judging.ts";
+import { QueuedMessage, type QueueServices } from "./queued-message.ts";
 import { Session } from "./session.ts";
 import { type Stage, Stages } from "./stages.ts";
 import type { SyntaxOptions } from "./transaction.ts";
@@ -41,11 +39,10 @@ import { XCLIENT_LINE, XFORWARD_LINE } from "./xclient.ts";
 
 const FORBIDDEN = "smtpd_forbidden_commands";
 
-export interface SmtpdServices {
+export interface SmtpdServices extends QueueServices {
   readonly runtime: Runtime;
   readonly config: Config;
   readonly log: Log;
-  readonly cleanup: Cleanup;
   readonly classes: AddressClasses;
   readonly resolver: Resolver;
   readonly openTable: (table: string) => LookupTable;
@@ -54,12 +51,8 @@ export interface SmtpdServices {
   readonly verifier?: Verifier;
   /** Who hears of sessions that went wrong; without it nothing is written down. */
   readonly troubles?: TroubleNotices;
-  /** A message is durable in the queue. */
-  readonly queued: (committed: Committed) => void;
   /** What sessions wait for before a mail transaction: the queue is being opened; null: for nothing. */
   readonly opening?: () => Promise<void> | null;
-  /** What a message waits for before it is put into the queue (in_flow_delay); null: for nothing. */
-  readonly turn?: () => Promise<void> | null;
   /** "denied": fast_flush_domains does not list the site. */
   readonly flushSite: (site: string) => Promise<"started" | "denied" | "failed">;
   readonly events: ClientEvents;
@@ -74,6 +67,7 @@ export interface SmtpdServices {
 }
 
 const DISK_CHECK_EVERY: Millis = 1_000;
+const OVER_CHECK_EVERY: Millis = 200;
 
 export class Smtpd implements SessionHost {
   readonly config: Config;
@@ -257,6 +251,13 @@ export class Smtpd implements SessionHost {
     return least >= free || size >= free || limit >= free / 1.5;
   }
 
+  /** Resolves when all sessions have ended by themselves: who connects now must be sent elsewhere. */
+  async over(): Promise<void> {
+    while (this.#engine.size + this.#upstream.size > 0) {
+      await new Promise<void>((resolve) => void this.clock.after(OVER_CHECK_EVERY, resolve));
+    }
+  }
+
   /** Sessions between messages end now, the others when their message is done or the time is over. */
   async drain(within: Millis): Promise<void> {
     this.#draining = true;
@@ -285,52 +286,6 @@ export class Smtpd implements SessionHost {
       });
     };
     look();
-  }
-}
-
-/** A message on its way into the queue; the queue manager hears of it when it is durable. */
-export class QueuedMessage implements MessageSink {
-  readonly #message: CleanupMessage;
-  readonly #queued: (committed: Committed) => void;
-  readonly #turn: () => Promise<void> | null;
-
-  constructor({ cleanup, queued, turn }: Pick<SmtpdServices, "cleanup" | "queued" | "turn">) {
-    this.#message = cleanup.open();
-    this.#queued = queued;
-    this.#turn = turn ?? ((): null => null);
-  }
-
-  get id(): string {
-    return this.#message.id;
-  }
-
-  get size(): number {
-    return this.#message.size;
-  }
-
-  begin(origin: Origin, trace: string): void {
-    this.#message.begin(origin, trace);
-  }
-
-  data(piece: Uint8Array): Promise<void> | null {
-    return this.#message.data(piece);
-  }
-
-  async finish(
-    envelope: Envelope,
-    actions: MessageActions,
-  ): Promise<{ readonly queuedAs: string } | { readonly refused: Reply }> {
-    const turn = this.#turn();
-    if (turn !== null) await turn;
-    const result = await this.#message.finish(envelope, actions);
-    if (result.kind === "refused") return { refused: result.reply };
-    if (result.kind === "discarded") return { queuedAs: this.#message.id };
-    this.#queued(result.committed);
-    return { queuedAs: result.committed.entry.id };
-  }
-
-  abort(): Promise<void> {
-    return this.#message.abort();
   }
 }
 

@@ -10,6 +10,8 @@ import type { Smtpd } from "./smtpd.ts";
 /** As long as Postfix's master keeps it up. */
 const CALM: Millis = 1_000_000;
 
+type Served = Pick<Smtpd, "accept" | "sessions" | "over" | "drain">;
+
 export interface StressOptions {
   /** Called once each, the one with stress when it is needed. */
   readonly make: (stressed: boolean) => Smtpd;
@@ -23,8 +25,8 @@ export interface StressOptions {
 
 export class StressedService {
   readonly #options: StressOptions;
-  readonly #usual: Pick<Smtpd, "accept" | "sessions" | "drain">;
-  #stressed: Pick<Smtpd, "accept" | "sessions" | "drain"> | null = null;
+  readonly #usual: Served;
+  #stressed: Served | null = null;
   #until: Millis = Number.NEGATIVE_INFINITY;
 
   constructor(options: StressOptions) {
@@ -43,6 +45,11 @@ export class StressedService {
     if (now >= this.#until) return this.#usual.accept(socket);
     this.#stressed ??= this.#options.make(true);
     this.#stressed.accept(socket);
+  }
+
+  async over(): Promise<void> {
+    await this.#usual.over();
+    await this.#stressed?.over();
   }
 
   async drain(within: Millis): Promise<void> {

@@ -112,6 +112,7 @@ export class Desk {
   readonly open: UnderWay[] = [];
   readonly lines: string[] = [];
   readonly events: string[] = [];
+  readonly #retiring = new Set<Qmgr>();
   store!: QueueStore;
   qmgr!: Qmgr;
   /** Calls of the store and of notices that fail, by name; counted down. */
@@ -123,8 +124,24 @@ export class Desk {
 
   static async make(options: DeskOptions = {}): Promise<Desk> {
     const desk = new Desk();
-    const { clock, lines } = desk;
+    const { clock } = desk;
     desk.store = desk.#watched(await openQueue("memory:", { runtime: { ...runtime, clock } }));
+    desk.qmgr = desk.#openQmgr(options);
+    return desk;
+  }
+
+  /** Another queue manager has the queue from now on; gives the promise of the former's end. */
+  reload(options: DeskOptions = {}): Promise<void> {
+    const former = this.qmgr;
+    this.#retiring.add(former);
+    const over = former.retire().then(() => void this.#retiring.delete(former));
+    this.qmgr = this.#openQmgr(options);
+    this.qmgr.start();
+    return over;
+  }
+
+  #openQmgr(options: DeskOptions): Qmgr {
+    const { clock, lines } = this;
     const config = loadConfig(configured(`${options.main ?? ""}\n`).runtime, "/etc/postfix").main;
     const log = testLog(
       clock,
@@ -136,30 +153,34 @@ export class Desk {
       nexthop: address.split("@")[1]!,
       recipient: address,
     });
-    desk.qmgr = new Qmgr({
+    const qmgr: Qmgr = new Qmgr({
       config,
-      store: desk.store,
+      store: this.store,
       clock,
       log: Object.assign(log, {}),
       resolve: (recipient) => (options.resolve ?? byDomain)(recipient),
-      agents: new Map(["smtp", "other"].map((name) => [name, desk.#agent(name, options)])),
+      agents: new Map(["smtp", "other"].map((name) => [name, this.#agent(name, options)])),
       notices: {
         undeliverable: async (message, failed) => {
-          await desk.#notice("undeliverable", message, failed);
-          return desk.refuses;
+          await this.#notice("undeliverable", message, failed);
+          return this.refuses;
         },
-        delayed: (message, waiting) => desk.#notice("delayed", message, waiting),
-        delivered: (message, succeeded) => desk.#notice("delivered", message, succeeded),
-        traced: (message, results) => desk.#notice("traced", message, results),
+        delayed: (message, waiting) => this.#notice("delayed", message, waiting),
+        delivered: (message, succeeded) => this.#notice("delivered", message, succeeded),
+        traced: (message, results) => this.#notice("traced", message, results),
       },
       requeue: async ({ id }) => {
         await settled();
-        desk.#fail("requeue");
-        desk.events.push(`requeue ${desk.store.queueOf(id)}`);
-        return desk.requeues;
+        this.#fail("requeue");
+        this.events.push(`requeue ${this.store.queueOf(id)}`);
+        return this.requeues;
+      },
+      elsewhere: (id) => [...this.#retiring].some((one) => one !== qmgr && one.isActive(id)),
+      handedBack: () => {
+        if (this.qmgr !== qmgr) this.qmgr.look();
       },
     });
-    return desk;
+    return qmgr;
   }
 
   #fail(name: string): void {

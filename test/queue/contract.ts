@@ -108,6 +108,23 @@ function lives(test: Test, storage: Storage): void {
     assert.equal(third.get(entry.id), null);
     assert.deepEqual(counts(third), [0, 0, 0, 0, 0]);
   });
+  test("active, and what it was again", async (store) => {
+    const { id: fresh } = await accept(store, pattern(10), envelopeOf(1, "a@b"));
+    const { id: old } = await accept(store, pattern(10), envelopeOf(2, "a@b", "c@d"));
+    store.activate(old);
+    await store.defer(old, 70, sent(0));
+    const before = [store.get(fresh), store.get(old)];
+    for (const id of [fresh, old]) {
+      assert.ok(store.activate(id));
+      store.deactivate(id);
+    }
+    assert.deepEqual([store.get(fresh), store.get(old)], before);
+    assert.deepEqual([counts(store), store.nextDue()], [[1, 0, 1, 0, 0], 70]);
+    store.activate(fresh);
+    await store.hold([fresh]);
+    for (const id of [fresh, old, "nobody"]) store.deactivate(id);
+    assert.deepEqual(counts(store), [0, 0, 1, 1, 0], "nothing that is not active changes");
+  });
   test("deferred with reasons, due in order, warned, active again", async (first, again) => {
     const ids: string[] = [];
     for (const due of [500, 100, 300]) {

@@ -278,6 +278,11 @@ const QUICK = `minimal_backoff_time = 10s
 maximal_backoff_time = 60s
 maximal_queue_lifetime = 1h
 bounce_queue_lifetime = 1h`;
+/** Most of what is to be done waits in line. */
+const NARROW = `default_process_limit = 20
+smtp_destination_concurrency_limit = 1
+smtp_destination_recipient_limit = 2
+postrider_stalled_delivery_limit = 0`;
 /** Nothing that takes hours to be given up. */
 const CRASH_KINDS = ["ok", "ok", "ok", "flaky", "backup", "gone", "none", "self"];
 
@@ -287,19 +292,18 @@ function leftOf(disk: SimulatedDisk, random: Seeded): SimulatedDisk {
   return random.below(2) === 0 ? disk.afterCut() : disk.afterKill();
 }
 
-async function opened({ internet, ledger }: Place, disk: SimulatedDisk): Promise<RelayWorld | null> {
-  const opening = RelayWorld.open({ internet, ledger, crc32, disk, main: QUICK });
+async function opened({ internet, ledger }: Place, disk: SimulatedDisk, more = ""): Promise<RelayWorld | null> {
+  const opening = RelayWorld.open({ internet, ledger, crc32, disk, main: `${QUICK}\n${more}` });
   return await Promise.race([opening, disk.died.then(() => null)]);
 }
 
 /** After the last crash: all that is left ends. */
-async function toTheEnd(here: Place, disk: SimulatedDisk): Promise<void> {
-  const last = await opened(here, disk);
-  await last!.pass(DAY / 4);
-  const { store } = last!;
+async function toTheEnd(here: Place, last: RelayWorld): Promise<void> {
+  await last.pass(DAY / 4);
+  const { store } = last;
   const left = store.count("incoming") + store.count("active") + store.count("deferred");
   if (left > 0) here.ledger.breaks(`${left} messages are left`);
-  await last!.stop(0);
+  await last.stop(0);
 }
 
 /** Power cuts and kills at any storage operation, while mail comes in, goes out and comes back. */
@@ -321,7 +325,7 @@ async function relayCrashes(seed: number, size: number): Promise<Outcome> {
     else world.crash();
     disk = leftOf(disk, random);
   }
-  await toTheEnd(here, disk);
+  await toTheEnd(here, (await opened(here, disk))!);
   return { broken: here.ledger.settle(), told: told(here, `${rounds} crashes`) };
 }
 
@@ -350,8 +354,31 @@ async function restarts(seed: number, size: number): Promise<Outcome> {
     else world.crash();
     disk = leftOf(disk, random);
   }
-  await toTheEnd(here, disk);
+  await toTheEnd(here, (await opened(here, disk))!);
   return { broken: here.ledger.settle(), told: told(here, `${rounds} restarts, ${here.ledger.crashes} crashes`) };
+}
+
+/** Reloaded again and again, and held and released on top of it, while mail comes in and goes out: nothing is twice. */
+async function reloads(seed: number, size: number): Promise<Outcome> {
+  const random = new Seeded(seed);
+  const here = place(random, flaky(random, DAY));
+  const world = (await opened(here, new SimulatedDisk(random), NARROW))!;
+  let [count, held] = [0, 0];
+  for (let number = 0; number < size; number++) {
+    await world.accept(mailOf(random, number, CRASH_KINDS, 4, random.below(40) === 0));
+    if (random.below(2) === 0) await world.pass(random.below(2 * SECOND));
+    if (random.below(4) > 0) continue;
+    const active = [...world.store.list("active")];
+    const id = random.below(4) === 0 ? active[random.below(active.length)] : undefined;
+    if (id !== undefined) held += (await world.store.hold([id])).length;
+    world.reload();
+    count++;
+    if (id === undefined) continue;
+    await world.store.release([id]);
+    world.qmgr.look();
+  }
+  await toTheEnd(here, world);
+  return { broken: here.ledger.settle(), told: told(here, `${count} reloads, ${held} held`) };
 }
 
 export const RELAY_SCENARIOS: Readonly<Record<string, (seed: number, size: number) => Promise<Outcome>>> = {
@@ -361,4 +388,5 @@ export const RELAY_SCENARIOS: Readonly<Record<string, (seed: number, size: numbe
   hanging,
   "relay-crashes": relayCrashes,
   restarts,
+  reloads,
 };

@@ -7,10 +7,11 @@
 import type { DeliveryAgent, DeliveryRequest, Follower, NextFollower } from "../../src/agent.ts";
 import { Bounce } from "../../src/bounce/bounce.ts";
 import { Cleanup } from "../../src/cleanup/cleanup.ts";
-import { loadConfig } from "../../src/config/config.ts";
+import { type Config, loadConfig } from "../../src/config/config.ts";
 import { Resolver } from "../../src/dns/dns.ts";
 import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
 import { latin1Encode } from "../../src/latin1.ts";
+import type { Log } from "../../src/log.ts";
 import type { Notices } from "../../src/notices.ts";
 import { Qmgr } from "../../src/qmgr/qmgr.ts";
 import { transportRules } from "../../src/qmgr/rules.ts";
@@ -101,7 +102,12 @@ export class RelayWorld {
   readonly internet: Internet;
   readonly ledger: Ledger;
   readonly store: QueueStore;
-  readonly qmgr: Qmgr;
+  qmgr: Qmgr;
+  readonly #retiring: Qmgr[] = [];
+  readonly #runtime: Runtime;
+  readonly #config: Config;
+  readonly #log: Log;
+  readonly #notices: Notices;
   readonly #clock: ProcessClock;
   readonly #network: ProcessNetwork;
   readonly #cleanup: Cleanup;
@@ -126,11 +132,20 @@ export class RelayWorld {
     const queued = (committed: Committed): void => this.qmgr.wake(committed);
     this.#cleanup = new Cleanup({ config, store, log, clock });
     this.#resolver = new Resolver({ runtime: { ...runtime, files: null }, servers: [NAME_SERVER] });
+    this.#runtime = runtime;
+    this.#config = config;
+    this.#log = log;
+    this.#notices = this.#watched(new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued }));
+    this.qmgr = this.#openQmgr();
+  }
+
+  #openQmgr(): Qmgr {
+    const [config, log, clock, store, ledger] = [this.#config, this.#log, this.#clock, this.store, this.ledger];
     const { default_process_limit: processes, postrider_stalled_delivery_limit: stalled } = config;
     const rules = transportRules("smtp", processes, config, log.service("qmgr"), stalled);
     const { minimal_backoff_time: rest } = config;
     const agent = new SmtpAgent({
-      runtime,
+      runtime: this.#runtime,
       parameters: smtpParameters(config, "smtp"),
       resolver: this.#resolver,
       content: store,
@@ -144,7 +159,7 @@ export class RelayWorld {
       now: () => clock.monotonic(),
       breaks: (rule) => ledger.breaks(rule),
     });
-    this.qmgr = new Qmgr({
+    const qmgr: Qmgr = new Qmgr({
       config,
       store,
       clock,
@@ -157,9 +172,26 @@ export class RelayWorld {
         softBounce: false,
         resolution: 2,
       }]]),
-      notices: this.#watched(new Bounce({ config, cleanup: this.#cleanup, content: store, log, clock, queued })),
+      notices: this.#notices,
       requeue: () => Promise.resolve(false),
+      elsewhere: (id) => this.#retiring.some((one) => one !== qmgr && one.isActive(id)),
+      handedBack: () => {
+        if (this.qmgr !== qmgr) this.qmgr.look();
+      },
     });
+    return qmgr;
+  }
+
+  /** Another queue manager takes over; the deliveries of this one go on. */
+  reload(): void {
+    const former = this.qmgr;
+    this.#retiring.push(former);
+    void former.retire().then(() => {
+      this.#retiring.splice(this.#retiring.indexOf(former), 1);
+      return former.stop(0);
+    });
+    this.qmgr = this.#openQmgr();
+    this.qmgr.start();
   }
 
   /** It does not resolve when the disk dies first. */
@@ -185,7 +217,8 @@ export class RelayWorld {
   /** An orderly end; what is under way is called off after the time. */
   async stop(within: Millis): Promise<void> {
     let over = false;
-    const stopped = this.qmgr.stop(within).then(() => this.store.close()).then(() => over = true);
+    const all = [this.qmgr, ...this.#retiring].map((one) => one.stop(within));
+    const stopped = Promise.all(all).then(() => this.store.close()).then(() => over = true);
     while (!over && this.#disk?.dead !== true) await this.pass(100);
     if (over) {
       await stopped;
