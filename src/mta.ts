@@ -74,7 +74,7 @@ export class Mta {
   #opening: Promise<void> | null = null;
   readonly #sessionRoom: number;
   #over: Promise<void> | null = null;
-  /** The newest worker, once this one retires. */
+  /** The newest worker that serves, once this one retires. */
   #successor: Mta | null = null;
   readonly #queued = (committed: Committed): void => this.#newest.qmgr.wake(committed);
 
@@ -119,7 +119,6 @@ export class Mta {
     this.qmgr = this.#openQmgr(classes, bounce, new Requeue(pickup, store));
     this.flush = new SiteFlush({ runtime, config: own("flush"), store, qmgr: this.qmgr, warn });
     this.pickup = new Pickup(pickup);
-    for (const former of retiring) former.#successor = this;
   }
 
   get #newest(): Mta {
@@ -198,17 +197,24 @@ export class Mta {
 
   /**
    * Listens first, so that a taken port stops the start before any mail moves, and clients are greeted while a long
-   * queue is read (`load`). Their mail transactions wait for it.
+   * queue is read (`load`). Their mail transactions wait for it. From then on it has what others hand back; where it
+   * fails, its clients are sent away.
    */
   async start(load: () => Promise<void>): Promise<void> {
     let opened = (): void => {};
     this.#opening = new Promise((resolve) => opened = resolve);
-    for (const service of this.#loaded.services) {
-      if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
+    try {
+      for (const service of this.#loaded.services) {
+        if (service.type === "inet" && service.command === "smtpd") await this.#listen(service);
+      }
+      await load();
+    } catch (caught) {
+      await Promise.all([...this.#smtpds.values()].map((smtpd) => smtpd.drain(0)));
+      throw caught;
     }
-    await load();
     this.#opening = null;
     opened();
+    for (const former of this.#others) former.#successor = this;
     this.qmgr.start();
     this.pickup.start();
     this.#watchClients();

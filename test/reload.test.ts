@@ -209,6 +209,30 @@ describe("reload", () => {
   });
 
   test(
+    "a port that somebody else has: the old configuration serves on, sessions too",
+    { timeout: 60_000 },
+    async () => {
+      const sink = await Sink.start();
+      const running = await startPostrider({ main: `relayhost = [127.0.0.1]:${sink.port}\n${BACKOFF}` });
+      try {
+        const busy = await (await SmtpClient.connect(running.port)).greeted();
+        await busy.ask("MAIL FROM:<s@x.example>");
+        const taken = `127.0.0.1:${sink.port} inet n - n - 0 smtpd\n`;
+        writeFileSync(`${running.folder}/etc/master.cf`, taken, { flag: "a" });
+        await reload(running, "error: reload: fatal: bind 127.0.0.1 port");
+        for (const line of ["RCPT TO:<u1@y.example>", "DATA"]) assert.match(await busy.ask(line), /^[23]5/);
+        assert.match(await busy.ask("Subject: x\r\n\r\nx\r\n."), /^250/);
+        await send(running, "u2@y.example");
+        await until(() => sink.messages.length === 2, 10_000, tail(running));
+        assert.equal(await running.stop(), 0);
+      } finally {
+        await running.remove();
+        await sink.close();
+      }
+    },
+  );
+
+  test(
     "the queue itself may change: sessions end first, and each queue keeps its mail",
     { timeout: 60_000 },
     async () => {
