@@ -42,7 +42,10 @@ export interface DispatchServices {
 
 /** Recipients of one message that were found to have the same destination, before they are cut into jobs. */
 export interface Group {
-  readonly destination: Destination;
+  readonly transport: TransportQueue;
+  readonly nexthop: string;
+  /** Of the destination: queue-name.ts. */
+  readonly key: string;
   readonly waiting: Waiting[];
   readonly addresses: string[];
 }
@@ -106,14 +109,17 @@ export class Dispatch {
   }
 
   /** A message's recipients for one destination become jobs, or are put off. */
-  enqueue(message: ActiveMessage, { destination, waiting, addresses }: Group): void {
-    const { transport } = destination;
+  enqueue(message: ActiveMessage, { transport, nexthop, key, waiting, addresses }: Group): void {
     const now = this.#services.clock.monotonic();
-    if (message.urged) transport.wake(now, destination);
-    else if (this.#deferTransports.has(transport.name)) {
+    if (!message.urged && this.#deferTransports.has(transport.name)) {
       return this.putOff(message, waiting, { status: "4.3.2", why: "deferred transport" });
     }
-    const dead = transport.dead(now) ?? destination.window.deadReason(now);
+    const broken = message.urged ? null : transport.dead(now);
+    if (broken !== null) return this.putOff(message, waiting, broken);
+    // Not before it has work, or is dead: a new one without either would never be forgotten.
+    const destination = transport.destination(nexthop, key);
+    if (message.urged) transport.wake(now, destination);
+    const dead = destination.window.deadReason(now);
     if (dead !== null) return this.putOff(message, waiting, dead);
     const limit = transport.recipientLimit > 0 ? transport.recipientLimit : waiting.length;
     const jobs: Job[] = [];

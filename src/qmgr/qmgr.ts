@@ -327,7 +327,7 @@ export class Qmgr {
     const key = queueName(transport, queue.recipientLimit, recipient_delimiter);
     const full = `${transport.transport}\0${key}`;
     const group = groups.get(full) ??
-      { destination: queue.destination(transport.nexthop, key), waiting: [], addresses: [] };
+      { transport: queue, nexthop: transport.nexthop, key, waiting: [], addresses: [] };
     if (group.waiting.length === 0) groups.set(full, group);
     group.waiting.push(waiting);
     group.addresses.push(transport.recipient);

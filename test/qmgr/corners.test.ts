@@ -5,7 +5,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { Transport } from "../../src/agent.ts";
 import { plainRecipient, type Recipient } from "../../src/envelope.ts";
+import { TransportQueue } from "../../src/qmgr/schedule.ts";
 import { Desk, settled, WINDOW } from "./desk.ts";
 
 const wanting = (address: string): Recipient => ({ ...plainRecipient(address), notify: ["success"] });
@@ -182,6 +184,64 @@ describe("a lookup that breaks", () => {
     await settled();
     assert.deepEqual(desk.store.get(id)!.waiting.map(({ reason }) => reason), ["no table"]);
     assert.equal(desk.qmgr.activeCount, 0);
+  });
+});
+
+describe("a lookup that takes long", () => {
+  it("does not bring a destination a second window, when other mail for it ended meanwhile", async () => {
+    let answer = (): void => {};
+    const desk = await Desk.make({
+      rules: { window: { ...WINDOW, initial: 1, limit: 1 } },
+      resolve: ({ address }) => {
+        const nexthop = address.split("@")[1]!;
+        const found: Transport = { kind: "deliver", transport: "smtp", nexthop, recipient: address };
+        return address === "slow@b" ? new Promise((resolve) => answer = () => resolve(found)) : found;
+      },
+    });
+    await desk.accept(["1@a"]);
+    await desk.accept(["2@a", "slow@b"]);
+    await desk.endAll();
+    answer();
+    await settled();
+    await desk.accept(["3@a"]);
+    assert.deepEqual(desk.started, ["2@a", "slow@b"]);
+    await desk.endAll();
+    assert.deepEqual(desk.started, ["3@a"]);
+  });
+});
+
+describe("mail that is put off at once", () => {
+  /** How many destinations are remembered when all is over. */
+  const remembered = async (main: string, act: (desk: Desk) => Promise<void>): Promise<number> => {
+    const used = new Set<TransportQueue>();
+    const { dead } = TransportQueue.prototype;
+    TransportQueue.prototype.dead = function (now) {
+      used.add(this);
+      return dead.call(this, now);
+    };
+    try {
+      await act(await Desk.make({ main: QUICK + main }));
+    } finally {
+      TransportQueue.prototype.dead = dead;
+    }
+    assert.ok(used.size > 0);
+    return Math.max(...[...used].map(({ destinationCount }) => destinationCount));
+  };
+
+  it("leaves nothing behind of its destinations: held back by defer_transports", async () => {
+    const count = await remembered("defer_transports = smtp", async (desk) => {
+      for (let at = 0; at < 50; at++) await desk.accept([`x@d${at}`]);
+    });
+    assert.equal(count, 0);
+  });
+
+  it("leaves nothing behind of its destinations: the transport is broken", async () => {
+    const count = await remembered("", async (desk) => {
+      await desk.accept(["x@first"]);
+      await desk.endAll("deferred", "transport");
+      for (let at = 0; at < 50; at++) await desk.accept([`x@d${at}`]);
+    });
+    assert.equal(count, 0);
   });
 });
 
