@@ -121,7 +121,8 @@ export class Dispatch {
     if (message.urged) transport.wake(now, destination);
     const dead = destination.window.deadReason(now);
     if (dead !== null) return this.putOff(message, waiting, dead);
-    const limit = transport.recipientLimit > 0 ? transport.recipientLimit : waiting.length;
+    const { recipientLimit } = transport.rules;
+    const limit = recipientLimit > 0 ? recipientLimit : waiting.length;
     const jobs: Job[] = [];
     for (let at = 0; at < waiting.length; at += limit) {
       const part = { waiting: waiting.slice(at, at + limit), addresses: addresses.slice(at, at + limit) };

@@ -324,7 +324,7 @@ export class Qmgr {
       return this.#dispatch.putOff(message, [waiting], { status: "4.3.0", why: "mail transport unavailable" });
     }
     const { recipient_delimiter } = this.#services.config;
-    const key = queueName(transport, queue.recipientLimit, recipient_delimiter);
+    const key = queueName(transport, queue.rules.recipientLimit, recipient_delimiter);
     const full = `${transport.transport}\0${key}`;
     const group = groups.get(full) ??
       { transport: queue, nexthop: transport.nexthop, key, waiting: [], addresses: [] };

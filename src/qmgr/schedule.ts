@@ -111,10 +111,6 @@ export class TransportQueue {
     return this.#slots.busy;
   }
 
-  get recipientLimit(): number {
-    return this.rules.recipientLimit;
-  }
-
   destination(nexthop: string, key: string): Destination {
     const known = this.#destinations.get(key);
     if (known !== undefined) return known;
@@ -207,7 +203,8 @@ export class TransportQueue {
 
   /** When something may start that may not now, though nothing else happens; null: never. */
   nextStart(): Millis | null {
-    const waits = this.#listed > 0 && this.rules.pause > 0 ? this.#nextStart : null;
+    const mayStart = this.#dead === null && this.#slots.roomFor(this.#listed, this.#stalled.size, this.#heldBack.size);
+    const waits = mayStart && this.rules.pause > 0 ? this.#nextStart : null;
     const paused = this.#paused.first()?.due ?? null;
     const stalls = this.#listed > 0 || this.#heldBack.size > 0 ? this.#slots.nextLook() : null;
     return earliest(earliest(waits, paused), stalls);

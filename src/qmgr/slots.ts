@@ -64,6 +64,11 @@ export class Slots<S extends Standing> {
     return this.#limit > 0 && 2 * this.#taken >= this.#limit;
   }
 
+  /** Of so many that wait, in turn, stalled or held back, one would have a slot. */
+  roomFor(inTurn: number, stalled: number, heldBack: number): boolean {
+    return inTurn > 0 && !this.full || stalled > 0 && !this.stalledFull || heldBack > 0 && !this.scarce;
+  }
+
   mayStart({ state, busy }: S): boolean {
     if (this.#stalledLimit === 0) return !this.full;
     if (state === "stalled") return !this.stalledFull;

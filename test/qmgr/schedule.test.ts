@@ -305,6 +305,37 @@ describe("TransportQueue", () => {
     assert.equal(transport.nextStart(), null);
   });
 
+  test("a transport's rate delay is waited for only where a delivery may start then", () => {
+    const crowded = queue({ pause: 100, processLimit: 1 });
+    const a = add(crowded, "a", "a1");
+    add(crowded, "b", "b1");
+    assert.deepEqual(all(crowded, 0), ["a1"]);
+    assert.equal(crowded.nextStart(), null, "the process is in use");
+    crowded.ended(a, [SENT], 50);
+    assert.deepEqual(all(crowded, 50), []);
+    assert.equal(crowded.nextStart(), 100);
+    const broken = queue({ pause: 100 });
+    const c = add(broken, "c", "c1");
+    add(broken, "d", "d1");
+    assert.deepEqual(all(broken, 0), ["c1"]);
+    assert.equal(broken.ended(c, [BROKEN], 10)!.jobs.length, 1);
+    assert.equal(broken.nextStart(), null, "nothing waits");
+  });
+
+  test("a transport's rate delay is waited for by a stalled destination too", () => {
+    const window = { ...WINDOW, initial: 1, limit: 1, failedCohortLimit: 0 };
+    const transport = queue({ pause: 100, processLimit: 4, stalledLimit: 4, window });
+    const a = add(transport, "a", "a1", "a2");
+    assert.deepEqual(all(transport, 0), ["a1"]);
+    assert.deepEqual(all(transport, 1_000), []);
+    add(transport, "b", "b1");
+    assert.deepEqual(all(transport, 1_000), ["b1"]);
+    transport.ended(a, [REFUSED], 1_050);
+    assert.deepEqual(all(transport, 1_050), []);
+    assert.equal(transport.nextStart(), 1_100);
+    assert.deepEqual(all(transport, 1_100), ["a2"]);
+  });
+
   test("idle destinations are forgotten at once, dead ones when they have rested or are too many", () => {
     const transport = queue({ destinationLimit: 10, window: { ...WINDOW, initial: 1 } });
     const die = (nexthop: string, result: DeliveryResult, now: number): void => {
