@@ -170,7 +170,7 @@ export class MessageStore implements QueueStore {
       // First: a delivery that is under way must not write the entry again behind its deletion.
       this.#forget(record);
       return this.#deletions(record);
-    }, (record) => this.#index.enter(record));
+    }, (record, former) => former === "active" ? this.#backFromActive(record) : this.#index.enter(record));
   }
 
   hold(ids: readonly QueueId[], within = EVERYWHERE): Promise<readonly QueueId[]> {
@@ -179,7 +179,9 @@ export class MessageStore implements QueueStore {
       if (record.queue !== "hold") this.#index.move(record, "hold");
       return [headLine(record)];
     }, (record, former) => {
-      if (former !== "hold" && this.#index.queueOf(record.id) === "hold") this.#index.move(record, former);
+      if (former === "hold" || this.#index.queueOf(record.id) !== "hold") return;
+      if (former === "active") this.#backFromActive(record);
+      else this.#index.move(record, former);
     });
   }
 
@@ -243,6 +245,11 @@ export class MessageStore implements QueueStore {
       throw caught;
     }
     return changes.map(({ record }) => record.id);
+  }
+
+  /** Its delivery may have ended meanwhile, and nobody would try it again: as if it were released. */
+  #backFromActive(record: MessageRecord): void {
+    this.#index.defer(record, this.#options.clock.now());
   }
 
   /** One message: written down (lazy). All of them: in memory alone, a crash brings the old times back. */

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { currentRuntime } from "../../runtimes/select.ts";
+import { ResourceError } from "../../src/errors.ts";
 import { openDriver } from "../../src/queue/drivers.ts";
 import { MemoryEngine } from "../../src/queue/memory.ts";
 import { MessageStore } from "../../src/queue/message-store.ts";
@@ -150,6 +151,27 @@ describe("store", () => {
     assert.deepEqual(await removed, [id]);
     assert.deepEqual(await engine.scan("", null, 10), []);
   });
+  for (const act of ["hold", "remove"] as const) {
+    it(`a delivery that ends while the storage fails to ${act} its message leaves it to be tried again`, async () => {
+      const engine = new MemoryEngine(1);
+      const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+      await store.load();
+      const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b", "c@d"));
+      store.activate(id);
+      const commit = engine.commit.bind(engine);
+      const fault = new ResourceError("ENOSPC", "no space");
+      engine.commit = () => new Promise((_, reject) => runtime.clock.after(5, () => reject(fault)));
+      const changed = store[act]([id]);
+      engine.commit = commit;
+      const due = runtime.clock.now();
+      await store.defer(id, due);
+      await assert.rejects(changed, fault);
+      assert.deepEqual([store.queueOf(id), store.due(due + 10_000, 9)], ["deferred", [id]]);
+      assert.equal(store.activate(id), true);
+      await store.mark(id, { done: [0, 1], deferred: [] }, "lazy");
+      assert.deepEqual([store.queueOf(id), await engine.scan("", null, 10)], [null, []]);
+    });
+  }
   it("chunks of a message that never came to be are dropped at the start", async () => {
     const engine = new MemoryEngine(1);
     await engine.commit([{ kind: "put", key: "content:ABCDEF0:0", value: [pattern(10)] }]);
