@@ -111,12 +111,16 @@ async function* change(
   const within: readonly QueueName[] = request === "remove" && ids !== undefined && queues === undefined
     ? [...named, "corrupt"]
     : named;
-  yield* inSlices(world.runtime.clock, ids ?? allOf(store, within), (slice) => action(slice, within));
-  // A message in maildrop can only be removed: pickup takes it at any moment.
-  if (request === "remove" && (queues === undefined || queues.includes("maildrop"))) {
-    for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { ids: [name] };
+  try {
+    yield* inSlices(world.runtime.clock, ids ?? allOf(store, within), (slice) => action(slice, within));
+    // A message in maildrop can only be removed: pickup takes it at any moment.
+    if (request === "remove" && (queues === undefined || queues.includes("maildrop"))) {
+      for (const name of ids ?? await droppedNames(world)) if (await removeDropped(world, name)) yield { ids: [name] };
+    }
+  } finally {
+    // Also when the storage failed: what had left its queue for that is back.
+    world.look();
   }
-  world.look();
 }
 
 function* allOf(store: QueueStore, queues: readonly QueueName[]): Iterable<string> {
