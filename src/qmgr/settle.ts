@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { Clock } from "../runtime.ts";
+import { statusOfClass } from "../status.ts";
 import type { ActiveMessage, FailedNow, Work } from "./active.ts";
 import { dueAgain, isExpired, isLate } from "./backoff.ts";
 
@@ -124,7 +125,11 @@ export class Settling {
     const waits = [...message.bounced, ...message.deferred].filter(isNews);
     const progress = {
       done: message.toldOf.map(({ waiting }) => waiting.index),
-      deferred: waits.map(({ waiting: { index }, result: { reason, status } }) => ({ index, reason, status })),
+      deferred: waits.map(({ waiting: { index }, result: { outcome, reason, status } }) => ({
+        index,
+        reason,
+        status: statusOfClass(status, outcome),
+      })),
     };
     await store.defer(id, dueAgain(envelope.arrived, clock.now(), config), progress);
     if (!tooOld) return;

@@ -73,4 +73,16 @@ describe("a refused notice", () => {
     await desk.clock.pass(12_000);
     assert.deepEqual(desk.started, ["1@a"]);
   });
+
+  it("nor is one beside a bounce whose notice is refused, and that is never taken for a deferral", async () => {
+    const desk = await Desk.make({ main: QUICK });
+    desk.refuses = "5.7.1 no";
+    const id = await desk.accept(["1@a", "2@b"]);
+    await desk.open[0]!.results([{ ...resultOf("bounced"), status: "4.7.1" }]);
+    await desk.open[0]!.results([{ ...resultOf("deferred"), status: "5.1.1" }]);
+    await over();
+    assert.deepEqual(desk.store.get(id)!.waiting.map(({ status }) => status), ["5.7.1", "4.1.1"]);
+    await desk.clock.pass(12_000);
+    assert.deepEqual(desk.started, ["2@b"]);
+  });
 });
