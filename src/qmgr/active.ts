@@ -21,7 +21,7 @@ export class ActiveMessage {
   readonly urged: boolean;
   /** Jobs that have not ended. */
   pending = 0;
-  /** A delivery that was to come does not: the message is for another queue manager. */
+  /** A delivery that was to come does not: the message is for another queue manager, or an operator took it away. */
   untried = false;
   readonly bounced: FailedNow[] = [];
   readonly deferred: FailedNow[] = [];

@@ -8,7 +8,7 @@ import type { DeliveryAgent, DeliveryRequest, Follower } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
-import type { Waiting } from "../queue/store.ts";
+import type { QueueStore, Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
 import type { DeliveryResult } from "../status.ts";
 import type { ActiveMessage, Work } from "./active.ts";
@@ -32,6 +32,7 @@ export interface AgentService {
 
 export interface DispatchServices {
   readonly config: Config;
+  readonly store: Pick<QueueStore, "queueOf">;
   readonly clock: Clock;
   readonly log: Log;
   readonly agents: ReadonlyMap<string, AgentService>;
@@ -215,9 +216,29 @@ export class Dispatch {
   }
 
   #deliver(job: Job): void {
+    if (this.#isWithdrawn(job)) return this.#withdraw(job);
     const service = this.#serviceOf(job);
     const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
     this.#await(job, results);
+  }
+
+  /** An operator held or removed the message while the job waited. */
+  #isWithdrawn({ message }: Job): boolean {
+    const queue = this.#services.store.queueOf(message.entry.id);
+    return queue === null || queue === "hold" || queue === "corrupt";
+  }
+
+  /** Its slot is for the next one; not in this turn, since it may be one of thousands. */
+  #withdraw({ message, destination }: Job): void {
+    const { clock, settling, work } = this.#services;
+    message.untried = true;
+    work.begin();
+    clock.soon(() => {
+      destination.transport.ended(destination, null, clock.monotonic());
+      settling.ended(message);
+      this.pump();
+      work.end();
+    });
   }
 
   #warnOfClog(destination: Destination, now: Millis): void {
@@ -264,6 +285,10 @@ export class Dispatch {
     const { transport } = destination;
     const job = this.#stopping ? null : transport.takeFollower(destination, this.#services.clock.monotonic());
     if (job === null) return null;
+    if (this.#isWithdrawn(job)) {
+      this.#takeBack(job);
+      return null;
+    }
     return {
       request: requestOf(job),
       begin: (results) => {

@@ -73,7 +73,7 @@ export class Qmgr {
     const left = (message: ActiveMessage): void => this.#leave(message);
     this.#settling = new Settling({ config, store, clock, notices, logger: this.#logger, work, left });
     const activeCount = (): number => this.#active.size;
-    this.#dispatch = new Dispatch({ config, clock, log, agents, work, settling: this.#settling, activeCount });
+    this.#dispatch = new Dispatch({ config, store, clock, log, agents, work, settling: this.#settling, activeCount });
     this.#flow = config.default_process_limit;
   }
 

@@ -243,9 +243,11 @@ export class TransportQueue {
 
   /**
    * A delivery ended: what its results say of host and transport. Its destination may take part again; or it, or the
-   * whole transport, is dead from now on, and the jobs that waited for it are handed out to be put off.
+   * whole transport, is dead from now on, and the jobs that waited for it are handed out to be put off. null: nothing
+   * was tried.
    */
-  ended(destination: Destination, results: readonly DeliveryResult[], now: Millis): PutOff | null {
+  ended(destination: Destination, results: readonly DeliveryResult[] | null, now: Millis): PutOff | null {
+    if (results === null) this.#nextStart = now;
     if (destination.handedOn > 0) destination.handedOn--;
     else this.#slots.release(destination);
     const putOff = this.#judge(destination, results, now);
@@ -254,11 +256,11 @@ export class TransportQueue {
     return putOff;
   }
 
-  #judge(destination: Destination, results: readonly DeliveryResult[], now: Millis): PutOff | null {
-    const broken = results.find((result) => result.outcome === "deferred" && result.scope === "transport");
-    if (broken !== undefined) {
+  #judge(destination: Destination, results: readonly DeliveryResult[] | null, now: Millis): PutOff | null {
+    const broken = results?.find((result) => result.outcome === "deferred" && result.scope === "transport");
+    if (results === null || broken !== undefined) {
       destination.window.calledOff();
-      return this.breakDown(broken.status, broken.reason, now);
+      return broken === undefined ? null : this.breakDown(broken.status, broken.reason, now);
     }
     const unreachable = results.find((result) => result.outcome === "deferred" && result.scope === "destination");
     if (unreachable === undefined) {
