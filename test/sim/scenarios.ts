@@ -119,7 +119,8 @@ async function queueing(seed: number, size: number): Promise<Outcome> {
   const outside = await calm(seed, () => host, mails, HOUR, `default_process_limit = ${processes}`);
   const broken = [...outside.broken, ...doubled(outside), ...outside.lost.map((number) => `${number} did not arrive`)];
   const longest = outside.longest();
-  if (longest > 3 * drained) broken.push(`somebody waited ${longest} ms, and the burst takes ${drained} ms`);
+  // Three times at most with 500 seeds; seven times at least when the newest are first.
+  if (longest > 5 * drained) broken.push(`somebody waited ${longest} ms, and the burst takes ${drained} ms`);
   return { broken, told: `${mails.length} messages: ${longest} ms at most, the burst takes ${drained} ms` };
 }
 
