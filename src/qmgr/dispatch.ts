@@ -217,9 +217,17 @@ export class Dispatch {
 
   #deliver(job: Job): void {
     if (this.#isWithdrawn(job)) return this.#withdraw(job);
-    const service = this.#serviceOf(job);
-    const results = service.agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
-    this.#await(job, results);
+    this.#await(job, this.#results(job));
+  }
+
+  /** What is thrown at once is as what is thrown later. */
+  #results(job: Job): Promise<readonly DeliveryResult[]> {
+    const { agent } = this.#serviceOf(job);
+    try {
+      return agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
+    } catch (caught) {
+      return Promise.reject(caught as Error);
+    }
   }
 
   /** An operator held or removed the message while the job waited. */

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Transport } from "../../src/agent.ts";
+import type { DeliveryAgent, Transport } from "../../src/agent.ts";
 import { plainRecipient, type Recipient } from "../../src/envelope.ts";
 import { TransportQueue } from "../../src/qmgr/schedule.ts";
 import { Desk, settled, WINDOW } from "./desk.ts";
@@ -184,6 +184,26 @@ describe("a lookup that breaks", () => {
     await settled();
     assert.deepEqual(desk.store.get(id)!.waiting.map(({ reason }) => reason), ["no table"]);
     assert.equal(desk.qmgr.activeCount, 0);
+  });
+});
+
+describe("an agent that throws", () => {
+  it("has its delivery deferred, at once or later, and the others go on", async () => {
+    const asked: string[] = [];
+    const agent: DeliveryAgent = {
+      deliver: ({ recipients: [one] }) => {
+        asked.push(one!.address);
+        if (one!.address === "1@a") throw new Error("broken at once");
+        return Promise.reject(new Error("broken later"));
+      },
+      close: () => Promise.resolve(),
+    };
+    const desk = await Desk.make({ main: QUICK, agent });
+    const ids = [await desk.accept(["1@a"]), await desk.accept(["2@b"])];
+    await over();
+    const reasons = ids.map((id) => desk.store.get(id)!.waiting[0]!.reason);
+    assert.deepEqual(reasons, ["internal error: broken at once", "internal error: broken later"]);
+    assert.deepEqual([asked, desk.qmgr.activeCount], [["1@a", "2@b"], 0]);
   });
 });
 
