@@ -101,13 +101,19 @@ export async function readFully(file: OpenFile, into: Uint8Array, position: numb
 }
 
 /** Puts bytes into corrupt/ for the operator. */
+export async function saveCorrupt({ files, folder }: SpoolContext, name: string, bytes: Uint8Array): Promise<void> {
+  const corrupt = `${folder}/corrupt`;
+  await ensureFolder(files, corrupt);
+  await writeFile(files, `${corrupt}/${name}`, [bytes]);
+  await files.syncFolder(corrupt);
+}
+
+/** The same, where nothing depends on it. */
 export async function setAside(context: SpoolContext, name: string, bytes: Uint8Array): Promise<void> {
-  const folder = `${context.folder}/corrupt`;
   try {
-    await ensureFolder(context.files, folder);
-    await writeFile(context.files, `${folder}/${name}`, [bytes]);
-    await context.files.syncFolder(folder);
+    await saveCorrupt(context, name, bytes);
   } catch (error) {
-    context.log.error(`cannot save damaged queue data as ${folder}/${name}: ${messageOf(error)}`);
+    const path = `${context.folder}/corrupt/${name}`;
+    context.log.error(`cannot save damaged queue data as ${path}: ${messageOf(error)}`);
   }
 }

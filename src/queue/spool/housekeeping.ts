@@ -7,13 +7,13 @@
  * Failures are left for the next time: nothing here is needed for safety.
  */
 
-import { messageOf } from "../../errors.ts";
+import { messageOf, ResourceError } from "../../errors.ts";
 import type { Millis } from "../../runtime.ts";
 import type { Operation } from "../engine.ts";
 import { type Position, writeCheckpoint } from "./checkpoint.ts";
-import { removeDurably, type SpoolContext } from "./context.ts";
+import { removeDurably, saveCorrupt, type SpoolContext } from "./context.ts";
 import { removeLarge } from "./large.ts";
-import { ReadAhead, readBulk } from "./read-bulk.ts";
+import { ReadAhead, readBulk, storedLength } from "./read-bulk.ts";
 import { type Segment, SEGMENT_HEAD } from "./segment.ts";
 import type { Slot } from "./slots.ts";
 import type { Writer } from "./writer.ts";
@@ -176,11 +176,25 @@ export class Housekeeper {
     try {
       return { kind: "put", key, value: [await readBulk(this.#context, slot, 0, slot.length, from)] };
     } catch (error) {
-      // It stays where it is: the damage is reported when the message is read.
-      if (this.#context.slots.holds(key, slot)) {
-        this.#context.log.warn(`queue data of ${key} cannot be moved: ${messageOf(error)}`);
-      }
+      if (!this.#context.slots.holds(key, slot)) return null;
+      if (error instanceof ResourceError && error.damaged) return await this.#giveUp(key, slot, error.message);
+      this.#context.log.warn(`queue data of ${key} cannot be moved: ${messageOf(error)}`);
       return null;
     }
+  }
+
+  /**
+   * A value that is damaged is saved for the operator, and goes: if it stayed, so would its segment, and all that come
+   * after that. Its message is reported when somebody reads it.
+   */
+  async #giveUp(key: string, slot: Slot, why: string): Promise<Operation> {
+    const { reader, log, folder } = this.#context;
+    const { segment, offset } = slot;
+    const bytes = new Uint8Array(storedLength(slot));
+    const got = await reader.read(segment, bytes, offset);
+    const name = `${segment.name}.${offset}`;
+    await saveCorrupt(this.#context, name, bytes.subarray(0, got));
+    log.error(`queue data of ${key} cannot be moved: ${why}; saved as ${folder}/corrupt/${name}`);
+    return { kind: "delete", key };
   }
 }

@@ -26,6 +26,13 @@ function roomEnd(place: Place): number {
   return place.start + BLOCK - place.position % BLOCK - FRAGMENT_HEAD;
 }
 
+/** Bytes of the segment from the start of the value's record to the end of the value, fragments' heads included. */
+export function storedLength(slot: Slot): number {
+  const place: Place = { position: slot.offset, start: 0 };
+  while (roomEnd(place) < slot.start + slot.length) next(place);
+  return place.position + FRAGMENT_HEAD + slot.start + slot.length - place.start - slot.offset;
+}
+
 /** Fewer bytes at the end of the segment. */
 export interface BytesOfSegments {
   read(segment: Segment, into: Uint8Array, position: number): Promise<number>;

@@ -90,6 +90,38 @@ describe("damaged spool", () => {
     assert.deepEqual(await contentOf(store, [...ids][21]![0]), pattern(21 * 97, 21));
   });
 
+  it("damage in a content does not keep its segment, and all that come after it, for ever", async () => {
+    const random = new Seeded(9);
+    const disk = new SimulatedDisk(random);
+    const reports: string[] = [];
+    const tuning = { segmentBytes: 20_000, checkpointBytes: 30_000, compactBytes: 20_000 };
+    const store = await open(disk, random, reports, tuning);
+    const { id } = await accept(store, pattern(70_000, 7), envelopeOf(1, "a@b"));
+    store.activate(id);
+    await store.defer(id, 5);
+    await store.sync();
+    const [, log] = logsOf(disk).find(([, bytes]) => indexOf(bytes, `entry:${id}`) > 0)!;
+    log[40_000]! ^= 1;
+    for (let at = 0; at < 300; at++) {
+      const other = await accept(store, pattern(3_000, at), envelopeOf(1, "a@b"));
+      await store.mark(other.id, { done: [0], deferred: [] }, "lazy");
+    }
+    await store.sync();
+    for (let turns = 0; turns < 500; turns++) await new Promise((resolve) => setImmediate(resolve));
+    const bytes = logsOf(disk).reduce((sum, [, { length }]) => sum + length, 0);
+    assert.ok(bytes < 200_000, `${bytes} bytes of log for one message that lives`);
+    assert.equal(reports.length, 1, reports.slice(0, 3).join("\n"));
+    assert.match(reports[0]!, /^queue data of content:\w+ cannot be moved: damaged queue data .*; saved as \S+$/);
+    const saved = disk.names.get(reports[0]!.slice(reports[0]!.lastIndexOf(" ") + 1))!.bytes();
+    const text = (part: Uint8Array): string => Buffer.from(part).toString("latin1");
+    for (const part of [pattern(70_000, 7).subarray(0, 30_000), pattern(70_000, 7).subarray(69_000)]) {
+      assert.ok(text(saved).includes(text(part)), "all of it is saved");
+    }
+    await assert.rejects(contentOf(store, id), { name: "ResourceError", damaged: true });
+    assert.equal(store.queueOf(id), "corrupt");
+    await store.close();
+  });
+
   it("a spoiled checkpoint or segment head costs nothing but time", async () => {
     const random = new Seeded(4);
     for (let run = 0; run < 20; run++) {
