@@ -242,7 +242,7 @@ export class Qmgr {
     const bounced = waiting.filter(({ status }) => status.startsWith("5"));
     if (bounced.length === 0) return waiting;
     for (const one of bounced) message.failed(one, bouncedResult(one.status, one.reason));
-    return waiting.filter((one) => !bounced.includes(one));
+    return waiting.filter(({ status }) => !status.startsWith("5"));
   }
 
   /** Nobody is tried: who was deferred keeps the reason of that. */

@@ -197,9 +197,11 @@ export function saysNothing({ done, deferred }: Progress): boolean {
 /** Who still waits, with what is known now. */
 export function waitingAfter(former: readonly Waiting[], { done, deferred }: Progress): readonly Waiting[] {
   const waiting: Waiting[] = [];
+  const gone = new Set(done);
+  const told = new Map(deferred.map((result) => [result.index, result]));
   for (const one of former) {
-    if (done.includes(one.index)) continue;
-    const news = deferred.find((result) => result.index === one.index);
+    if (gone.has(one.index)) continue;
+    const news = told.get(one.index);
     waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
   }
   return waiting;

@@ -9,11 +9,13 @@ import { withLine } from "../../src/queue/engine.ts";
 import {
   changedText,
   freshText,
+  freshWaiting,
   headOf,
   MessageRecord,
   readParts,
   readRecord,
   recordOf,
+  waitingAfter,
 } from "../../src/queue/entry.ts";
 import type { Part } from "../../src/queue/key-rows.ts";
 import { latin1Encode } from "../../src/latin1.ts";
@@ -76,6 +78,15 @@ describe("queue entry", () => {
       readRecord("X", partOf(any));
       readParts(any);
     }));
+  });
+  it("who waits after an attempt is told in a time that grows as the recipients do", () => {
+    const former = freshWaiting(envelopeOf(1, ...Array.from({ length: 100_000 }, (_, at) => `${at}@a`)).recipients);
+    const done = former.filter(({ index }) => index % 2 === 0).map(({ index }) => index);
+    const deferred = former.map(({ index }) => ({ index, reason: `reason ${index}`, status: "4.4.1" }));
+    const started = performance.now();
+    const waiting = waitingAfter(former, { done, deferred });
+    assert.ok(performance.now() - started < 2_000, "not half a minute");
+    assert.deepEqual([waiting.length, waiting.at(-1)!.reason], [50_000, "reason 99999"]);
   });
   it("fields are numbers up to a space, or NaN", () => {
     const fields = new FieldReader(latin1Encode("12 x 7\n8"));
