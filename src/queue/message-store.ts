@@ -199,7 +199,7 @@ export class MessageStore implements QueueStore {
   requeue(ids: readonly QueueId[], within = EVERYWHERE): Promise<readonly QueueId[]> {
     const now = this.#options.clock.now();
     return this.#change(ids, within, (record) => {
-      if (record.queue === "corrupt") return null;
+      if (record.queue === "corrupt" || record.requeued && !rests(record.queue)) return null;
       record.requeued = true;
       if (rests(record.queue)) this.#index.defer(record, now);
       return [headLine(record)];
@@ -242,9 +242,16 @@ export class MessageStore implements QueueStore {
       await this.#engine.commit(operations, "durable");
     } catch (caught) {
       for (const { record, former } of changes.reverse()) undo(record, former);
+      // What was noted of them meanwhile is still to be written, and tells of what has not happened.
+      for (const { record: { id } } of changes) this.#restate(id);
       throw caught;
     }
     return changes.map(({ record }) => record.id);
+  }
+
+  #restate(id: QueueId): void {
+    const record = this.#index.record(id);
+    if (record !== null && record.queue !== "corrupt") this.#rewrite(record, "lazy").catch(() => {});
   }
 
   /** Its delivery may have ended meanwhile, and nobody would try it again: as if it were released. */

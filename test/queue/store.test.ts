@@ -139,6 +139,16 @@ describe("store", () => {
     assert.equal(durable, 2);
     assert.deepEqual(await first, [id]);
   });
+  it("a second requeue that fails leaves the first as it was", async () => {
+    const engine = new MemoryEngine(1);
+    const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
+    await store.load();
+    const { id } = await accept(store, pattern(10), envelopeOf(1, "a@b"));
+    assert.deepEqual(await store.requeue([id]), [id]);
+    engine.commit = () => Promise.reject(new ResourceError("ENOSPC", "no space"));
+    await store.requeue([id]).catch(() => {});
+    assert.equal(store.get(id)!.requeued, true);
+  });
   it("a delivery that ends during the operator's removal does not bring the message back", async () => {
     const engine = new MemoryEngine(1);
     const store = new MessageStore(engine, { ...options, log: { warn: () => {}, error: () => {} } });
