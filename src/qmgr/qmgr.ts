@@ -287,7 +287,8 @@ export class Qmgr {
       const one = waiting[at] as Waiting;
       const transport = this.#resolve(one, message);
       if (transport instanceof Promise) {
-        transport.then(
+        this.#work.begin();
+        void transport.then(
           (value) => {
             this.#group(message, one, value, groups);
             this.#assign(message, waiting, at + 1, groups);
@@ -296,7 +297,7 @@ export class Qmgr {
             this.#dispatch.putOff(message, [one], { status: "4.3.0", why: messageOf(caught) });
             this.#assign(message, waiting, at + 1, groups);
           },
-        );
+        ).finally(() => this.#work.end());
         return;
       }
       this.#group(message, one, transport, groups);

@@ -45,6 +45,27 @@ describe("retire()", () => {
     assert.equal(desk.store.get(id), null);
   });
 
+  test("it is not over while a lookup is under way, whose message goes to the next one after that", async () => {
+    const answers: (() => void)[] = [];
+    const desk = await Desk.make({
+      resolve: ({ address }) =>
+        new Promise((resolve) =>
+          answers.push(() => resolve({ kind: "deliver", transport: "smtp", nexthop: "a", recipient: address }))
+        ),
+    });
+    await desk.accept(["1@a"]);
+    let isOver = false;
+    const over = desk.reload().then(() => isOver = true);
+    await settled();
+    assert.deepEqual([isOver, answers.length], [false, 1]);
+    answers.shift()!();
+    await over;
+    await settled();
+    assert.deepEqual(addresses(desk), ["1@a"]);
+    await desk.open[0]!.end();
+    assert.deepEqual([desk.store.count("active"), desk.store.count("incoming")], [0, 0]);
+  });
+
   test("a message that came to the next one as deferred has its time and its attempts", async () => {
     const desk = await Desk.make({ main: "minimal_backoff_time = 100s\nmaximal_backoff_time = 100s" });
     const id = await desk.accept(["1@a", "2@b"]);
