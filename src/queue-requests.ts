@@ -11,6 +11,7 @@ import { systemCode } from "./errors.ts";
 import { latin1Decode } from "./latin1.ts";
 import { contentPieces, type Dropped, readDropped } from "./maildrop.ts";
 import { type ListedEntry, storedLine } from "./queue-list.ts";
+import { mayBeQueueId } from "./queue/queue-id.ts";
 import type { QueueEntry, QueueName, QueueStore } from "./queue/store.ts";
 import type { Clock, FileStat, Millis, OpenFile, Runtime } from "./runtime.ts";
 
@@ -180,7 +181,7 @@ async function* read(world: QueueWorld, { id = "" }: ControlRequest): AsyncItera
 async function* readDrop({ runtime, queueDirectory }: QueueWorld, name: string): AsyncIterable<object> {
   let file: OpenFile;
   try {
-    if (!/^[0-9a-zA-Z]+$/.test(name)) throw Object.assign(new Error(), { code: "ENOENT" });
+    if (!mayBeQueueId(name)) throw Object.assign(new Error(), { code: "ENOENT" });
     file = await runtime.files!.open(`${queueDirectory}/maildrop/${name}`, "read");
   } catch (caught) {
     if (systemCode(caught) !== "ENOENT") throw caught;
@@ -217,7 +218,7 @@ async function droppedNames({ runtime, queueDirectory }: QueueWorld): Promise<st
 }
 
 async function removeDropped({ runtime, queueDirectory }: QueueWorld, name: string): Promise<boolean> {
-  if (!/^[0-9a-zA-Z]+$/.test(name)) return false;
+  if (!mayBeQueueId(name)) return false;
   try {
     await runtime.files!.remove(`${queueDirectory}/maildrop/${name}`);
     return true;

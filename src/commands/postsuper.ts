@@ -1,15 +1,17 @@
 /**
  * postsuper(1): removes (-d), requeues (-r), expires (-e, -f), holds (-h) and releases (-H, -f) messages, by id, from
- * standard input ("-") or ALL of them; operands are queues. Changes are durable. -s and -p have nothing to do: the
- * store mends itself at opening. Exit status 0; 1 for what is fatal.
+ * standard input ("-") or ALL of them, option by option as they stand; operands are queues. Changes are durable. -s and
+ * -p have nothing to do: the store mends itself at opening. Exit status 0; 1 for what is fatal.
  */
 
 import type { Config } from "../config/config.ts";
 import type { ControlRequest } from "../control.ts";
-import { latin1Decode } from "../latin1.ts";
+import { latin1Of } from "../latin1.ts";
+import { mayBeQueueId } from "../queue/queue-id.ts";
 import type { Changed } from "../queue-requests.ts";
 import type { Runtime } from "../runtime.ts";
 import { type CommandLine, lastValue } from "./getopt.ts";
+import { inputLines } from "./input-lines.ts";
 import { mayOpen, QueueAccess } from "./queue-access.ts";
 import { ToolLog } from "./tool-log.ts";
 import { Fatal, runTool, type Tool } from "./tool.ts";
@@ -21,8 +23,8 @@ const USAGE = "usage: postsuper [-c config_dir] [-d queue_id (delete)] [-e queue
 const QUEUES = new Set(["maildrop", "incoming", "active", "deferred", "hold"]);
 /** Folders that Postfix has and we do not. */
 const OTHER_QUEUES = new Set(["bounce", "defer", "trace", "flush"]);
-/** Ids in one request: its line must stay short. */
-const BATCH = 500;
+/** Characters of ids in one request: its line must stay short. */
+const BATCH = 8192;
 
 interface Action {
   /** Options that ask for it. */
@@ -34,8 +36,8 @@ interface Action {
 
 /** In the order in which their counts are told. */
 const ACTIONS: readonly Action[] = [
-  { letters: "d", request: "remove", done: "removed", counted: "Deleted" },
   { letters: "r", request: "requeue", done: "requeued", counted: "Requeued" },
+  { letters: "d", request: "remove", done: "removed", counted: "Deleted" },
   { letters: "ef", request: "expire", done: "expired", counted: "Force-expired" },
   { letters: "h", request: "hold", done: "placed on hold", counted: "Placed on hold" },
   { letters: "Hf", request: "release", done: "released from hold", counted: "Released from hold" },
@@ -52,52 +54,56 @@ export function postsuper(runtime: Runtime, arguments_: readonly string[]): Prom
       if (!QUEUES.has(name) && !OTHER_QUEUES.has(name)) throw new Fatal(`invalid directory name: ${name}`);
     }
     await QueueAccess.prepare(tool, config, "operator");
-    const chosen = await choices(tool, line);
-    if (chosen.length > 0) await act(tool, config, line.operands, chosen);
+    const asked = await read(tool, line);
+    if (asked.length > 0) await act(tool, config, line.operands, asked);
     return 0;
   });
 }
 
-interface Choice {
-  readonly action: Action;
-  /** null: ALL. */
+/** One option: what it does to which messages. */
+interface Asked {
+  readonly actions: readonly Action[];
+  /** null: ALL, a word of the command line alone. */
   readonly ids: readonly string[] | null;
 }
 
-/** What each action is asked for. */
-async function choices(tool: Tool, line: CommandLine): Promise<Choice[]> {
-  /** ALL is a word of the command line alone. */
-  const asked: { letter: string; ids: readonly string[] | null }[] = [];
+/** In the order of the command line. Standard input is read before the queue is taken: it may come from mailq. */
+async function read(tool: Tool, line: CommandLine): Promise<Asked[]> {
+  const asked: Asked[] = [];
   for (const { letter, value } of line.options) {
-    if (!ACTIONS.some(({ letters }) => letters.includes(letter))) continue;
-    asked.push({ letter, ids: value === "ALL" ? null : value === "-" ? await inputIds(tool) : [value as string] });
+    const actions = ACTIONS.filter(({ letters }) => letters.includes(letter));
+    if (actions.length === 0) continue;
+    const given = value as string;
+    const ids = given === "ALL" ? null : given === "-" ? await inputLines(tool) : [latin1Of(given)];
+    asked.push({ actions, ids });
   }
-  const found: Choice[] = [];
-  for (const action of ACTIONS) {
-    const meant = asked.filter(({ letter }) => action.letters.includes(letter));
-    if (meant.length === 0) continue;
-    const all = meant.some(({ ids }) => ids === null);
-    found.push({ action, ids: all ? null : meant.flatMap(({ ids }) => ids!).filter((id) => valid(tool, id)) });
+  return asked;
+}
+
+/**
+ * Ids for one request. Each line of the input is an id, the whole of it: what else stands in a list must not name
+ * messages. It is told of before what follows it is done, once for each action.
+ */
+function* batches(tool: Tool, { actions, ids }: Asked): Iterable<readonly string[]> {
+  let batch: string[] = [];
+  let size = 0;
+  for (const id of ids ?? []) {
+    const valid = mayBeQueueId(id);
+    if (valid) {
+      batch.push(id);
+      size += id.length;
+    }
+    if (size > 0 && (!valid || size >= BATCH)) {
+      yield batch;
+      batch = [];
+      size = 0;
+    }
+    if (!valid) actions.forEach(() => tool.warn(`invalid mail queue id: ${id}`));
   }
-  return found;
+  if (size > 0) yield batch;
 }
 
-function valid(tool: Tool, id: string): boolean {
-  if (/^[0-9A-Za-z]+$/.test(id)) return true;
-  tool.warn(`invalid mail queue id: ${id}`);
-  return false;
-}
-
-/** Each line is an id, the whole of it: what else stands in a list must not name messages. */
-async function inputIds(tool: Tool): Promise<string[]> {
-  let text = "";
-  for await (const chunk of tool.processes.readInput()) text += latin1Decode(chunk);
-  const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
-  return lines;
-}
-
-async function act(tool: Tool, config: Config, queues: readonly string[], chosen: readonly Choice[]): Promise<void> {
+async function act(tool: Tool, config: Config, queues: readonly string[], asked: readonly Asked[]): Promise<void> {
   const log = await ToolLog.open(tool, config);
   const tell = (text: string): void => {
     tool.tell(text);
@@ -106,25 +112,40 @@ async function act(tool: Tool, config: Config, queues: readonly string[], chosen
   const access = await QueueAccess.open(tool, config, "operator");
   if (access === "down" || access === "denied") throw new Fatal("use of this command is reserved for the superuser");
   const within = queues.length === 0 ? {} : { queues };
-  const counts = new Map<Action, number>();
-  try {
-    for (const { action, ids } of chosen) {
-      let count = 0;
-      const each = (answer: Record<string, unknown>): void => {
-        const changed = (answer as unknown as Changed).ids;
-        count += changed.length;
-        if (ids !== null) { for (const id of changed) tell(`${id}: ${action.done}`); }
-      };
-      const { request } = action;
-      if (ids === null) await access.ask({ request, ...within }, each);
-      for (let at = 0; ids !== null && at < ids.length; at += BATCH) {
-        await access.ask({ request, ids: ids.slice(at, at + BATCH), ...within }, each);
+  const counts = new Map(asked.flatMap(({ actions }) => actions).map((action) => [action, 0]));
+  /** In Postfix they are in maildrop now: there mail can only be removed. */
+  const requeued = new Set<string>();
+  const change = async (action: Action, ids: readonly string[] | null): Promise<Set<string>> => {
+    const changed = new Set<string>();
+    const { request } = action;
+    await access.ask({ request, ...ids === null ? {} : { ids }, ...within }, (answer) => {
+      const { ids: some } = answer as unknown as Changed;
+      counts.set(action, counts.get(action)! + some.length);
+      for (const id of ids === null ? [] : some) {
+        changed.add(id);
+        if (request === "requeue") requeued.add(id);
       }
-      counts.set(action, count);
+    });
+    return changed;
+  };
+  try {
+    for (const one of asked) {
+      if (one.ids === null) { for (const action of one.actions) await change(action, null); }
+      for (const batch of batches(tool, one)) {
+        const done: [Action, Set<string>][] = [];
+        for (const action of one.actions) {
+          const ids = action.request === "remove" ? batch : batch.filter((id) => !requeued.has(id));
+          done.push([action, await change(action, ids)]);
+        }
+        for (const id of batch) for (const [action, ids] of done) if (ids.delete(id)) tell(`${id}: ${action.done}`);
+      }
     }
   } finally {
     await access.close();
-    for (const [{ counted }, count] of counts) tell(`${counted}: ${count} message${count === 1 ? "" : "s"}`);
+    for (const action of ACTIONS) {
+      const count = counts.get(action);
+      if (count !== undefined) tell(`${action.counted}: ${count} message${count === 1 ? "" : "s"}`);
+    }
     await log?.close();
   }
 }

@@ -38,6 +38,11 @@ export function isQueueId(text: string): boolean {
   return SHORT.test(text) || LONG.test(text);
 }
 
+/** What Postfix's commands take for an id: no name of a file elsewhere, and none that is too long for one. */
+export function mayBeQueueId(text: string): boolean {
+  return /^[0-9A-Za-z_]{1,255}$/.test(text);
+}
+
 /** Base-52 digits; the last letter, "z", only ends the time of a long id and gives way to its neighbour. */
 function base52(value: number, digits: number): string {
   let text = "";

@@ -102,10 +102,24 @@ describe("postsuper", () => {
     const due = await site.withStore((store) => Promise.resolve(ids.map((id) => store.get(id)!.due)));
     assert.ok(due[0]! < now + 30_000 && due[3]! < now + 30_000 && due[1]! > now + 30_000);
   });
-  it("does several things in one call", async () => {
-    assert.deepEqual(await run(["-h", ids[1]!, "-d", ids[0]!]), [
+  it("does what its options say, one after the other", async () => {
+    assert.deepEqual(await run(["-h", ids[1]!, "-d", ids[0]!, "-H", "ALL"]), [
       0,
-      "ID1: removed\nID2: placed on hold\nDeleted: 1 message\nPlaced on hold: 1 message\n",
+      "ID2: placed on hold\nID1: removed\n" +
+      "Deleted: 1 message\nPlaced on hold: 1 message\nReleased from hold: 2 messages\n",
+    ]);
+    assert.equal(await queues(), "- deferred incoming deferred");
+    assert.deepEqual(await run(["-h", "ALL", "-r", ids[1]!, "-h", ids[1]!, "-d", ids[2]!]), [
+      0,
+      "ID2: requeued\nID3: removed\nRequeued: 1 message\nDeleted: 1 message\nPlaced on hold: 3 messages\n",
+    ]);
+  });
+  it("tells what it did to each message in the order of the input", async () => {
+    assert.deepEqual(await run(["-f", "-"], `${ids[3]}\nx y\n${ids[1]}\n`), [
+      0,
+      "ID4: expired\nID4: released from hold\nwarning: invalid mail queue id: x y\n" +
+      "warning: invalid mail queue id: x y\nID2: expired\n" +
+      "Force-expired: 2 messages\nReleased from hold: 1 message\n",
     ]);
   });
   it("has nothing to mend with -s and -p", async () => {
@@ -113,6 +127,14 @@ describe("postsuper", () => {
   });
   it("warns of what is no queue id", async () => {
     assert.deepEqual(await run(["-d", "ABC!"]), [0, "warning: invalid mail queue id: ABC!\nDeleted: 0 messages\n"]);
+    const [, text] = await run(["-d", "\xe9"]);
+    assert.equal(text, "warning: invalid mail queue id: \xc3\xa9\nDeleted: 0 messages\n");
+    const long = "A".repeat(255);
+    for (const id of ["A_B", long]) assert.deepEqual(await run(["-d", id]), [0, "Deleted: 0 messages\n"]);
+    assert.deepEqual(await run(["-d", "-"], `${long}A\n${`${long}\n`.repeat(500)}${ids[0]}`), [
+      0,
+      `warning: invalid mail queue id: ${long}A\nID1: removed\nDeleted: 1 message\n`,
+    ]);
   });
   it("refuses what it cannot do", async () => {
     assert.deepEqual(await run(["-d", "ALL", "nosuch"]), [1, "fatal: invalid directory name: nosuch\n"]);
