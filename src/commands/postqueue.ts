@@ -5,8 +5,11 @@
 
 import type { Config } from "../config/config.ts";
 import type { ControlRequest } from "../control.ts";
+import { latin1Of } from "../latin1.ts";
+import { mayBeQueueId } from "../queue/queue-id.ts";
 import { type ListedEntry, listedEntry } from "../queue-list.ts";
 import type { Runtime } from "../runtime.ts";
+import { literalAddress, validHostname } from "../smtpd/host-name.ts";
 import { requireAuthorized } from "./authorized.ts";
 import { hasOption, lastValue } from "./getopt.ts";
 import { QueueAccess } from "./queue-access.ts";
@@ -24,10 +27,11 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
     const modes = line.options.filter(({ letter }) => MODES.includes(letter));
     if (modes.length !== 1 || line.operands.length > 0) throw new Fatal(USAGE);
     const config = tool.config(tool.directory(lastValue(line, "c")));
-    const id = lastValue(line, "i");
-    const site = lastValue(line, "s");
-    if (id !== null && !/^[0-9A-Za-z]+$/.test(id)) throw new Fatal(`Cannot flush queue ID - invalid name: "${id}"`);
-    if (site !== null && !/^(\[[0-9A-Za-z.:]+\]|[0-9A-Za-z_.-]+)$/.test(site)) {
+    const text = (letter: string): string | null => hasOption(line, letter) ? latin1Of(lastValue(line, letter)!) : null;
+    const id = text("i");
+    const site = text("s");
+    if (id !== null && !mayBeQueueId(id)) throw new Fatal(`Cannot flush queue ID - invalid name: "${id}"`);
+    if (site !== null && !isSite(site)) {
       throw new Fatal(`Cannot flush mail queue - invalid destination: "${site}"`);
     }
     await requireAuthorized(tool, config, hasOption(line, "j") || hasOption(line, "p") ? "view" : "flush");
@@ -38,6 +42,11 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
     } else await flush(tool, config, id !== null ? { id } : site !== null ? { site } : {});
     return 0;
   });
+}
+
+/** A host name, or an address literal in brackets. */
+function isSite(site: string): boolean {
+  return validHostname(site) || /^\[.*\]$/.test(site) && literalAddress(site.slice(1, -1)) !== null;
 }
 
 async function list(tool: Tool, config: Config, each: (entry: ListedEntry) => void, end: () => string): Promise<void> {

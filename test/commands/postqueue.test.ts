@@ -25,6 +25,19 @@ const REFUSED: readonly (readonly [string[], string])[] = [
   [["-i", ""], 'postqueue: fatal: Cannot flush queue ID - invalid name: ""\n'],
   [["-s", "a b"], 'postqueue: fatal: Cannot flush mail queue - invalid destination: "a b"\n'],
   [["-s", "@x"], 'postqueue: fatal: Cannot flush mail queue - invalid destination: "@x"\n'],
+  [["-i", "A".repeat(256)], `postqueue: fatal: Cannot flush queue ID - invalid name: "${"A".repeat(256)}"\n`],
+  [["-i", "A_B"], "postqueue: fatal: Cannot flush mail queue - mail system is down\n"],
+  ...["1.2.3.4", "-x", "x-", "a..b", ".a", "a.", "a".repeat(64), "[::1]", "[a.b]", "[1.2.3]"].map((
+    site,
+  ): [string[], string] => [
+    ["-s", site],
+    `postqueue: fatal: Cannot flush mail queue - invalid destination: "${site}"\n`,
+  ]),
+  ...["a_b", "[1.2.3.4]", "[IPv6:::1]"].map((site): [string[], string] => [
+    ["-s", site],
+    "postqueue: fatal: Cannot flush mail queue - mail system is down\n",
+  ]),
+  [["-s", "\xe9.example"], 'postqueue: fatal: Cannot flush mail queue - invalid destination: "\xc3\xa9.example"\n'],
   [["-f"], "postqueue: fatal: Cannot flush mail queue - mail system is down\n"],
   [["-c", "nox", "-f"], "postqueue: fatal: open nox/main.cf: No such file or directory\n"],
 ];
