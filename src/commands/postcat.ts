@@ -9,8 +9,9 @@ import type { Config } from "../config/config.ts";
 import type { ClientOrigin, Envelope, Notify } from "../envelope.ts";
 import { systemCode } from "../errors.ts";
 import { ctime, headerNameLength } from "../header.ts";
-import { latin1Decode, latin1Encode } from "../latin1.ts";
+import { latin1Decode, latin1Encode, latin1Of } from "../latin1.ts";
 import { contentPieces, type Dropped, type Readable, readDropped } from "../maildrop.ts";
+import { mayBeQueueId } from "../queue/queue-id.ts";
 import type { QueueEntry } from "../queue/store.ts";
 import type { ReadAnswer } from "../queue-requests.ts";
 import type { Millis, Runtime } from "../runtime.ts";
@@ -34,7 +35,7 @@ interface Shown {
 
 export function postcat(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
   return runTool(runtime, "postcat", 1, async (tool) => {
-    const line = tool.options("bc:dehnoqrs:v", arguments_, USAGE);
+    const line = tool.options("bc:dehoqrs:v", arguments_, USAGE);
     const has = (letter: string): boolean => hasOption(line, letter);
     const all = !has("b") && !has("e") && !has("h");
     const offset = lastValue(line, "s") ?? "0";
@@ -50,20 +51,23 @@ export function postcat(runtime: Runtime, arguments_: readonly string[]): Promis
     };
     const config = tool.config(tool.directory(lastValue(line, "c")));
     if (line.operands.length === 0) await showInput(tool, shown);
-    else if (has("q")) await showQueued(tool, config, line.operands, shown);
+    else if (has("q")) await showQueued(tool, config, line.operands.map(latin1Of), shown);
     else for (const path of line.operands) await showFile(tool, path, shown);
     return 0;
   });
 }
 
 async function showQueued(tool: Tool, config: Config, ids: readonly string[], shown: Shown): Promise<void> {
-  const bad = ids.find((id) => !/^[0-9A-Za-z]+$/.test(id));
-  if (bad !== undefined) throw new Fatal(`bad mail queue ID: ${bad}`);
+  const check = (id: string): void => {
+    if (!mayBeQueueId(id)) throw new Fatal(`bad mail queue ID: ${id}`);
+  };
+  check(ids[0]!);
   await QueueAccess.prepare(tool, config, "reader");
   const access = await QueueAccess.open(tool, config, "reader");
   if (access === "down" || access === "denied") throw new Fatal(`open queue file ${ids[0]}: Permission denied`);
   try {
     for (const id of ids) {
+      check(id);
       const view = new MessageView(tool, shown);
       try {
         await access.ask({ request: "read", id }, (value) => view.take(id, value as unknown as ReadAnswer));
@@ -83,10 +87,12 @@ async function showFile(tool: Tool, path: string, shown: Shown): Promise<void> {
     file = await tool.files.open(path, "read");
   } catch (caught) {
     if (systemCode(caught) === "") throw caught;
-    throw new Fatal(`open ${path}: ${systemText(caught)}`);
+    throw new Fatal(`open ${latin1Of(path)}: ${systemText(caught)}`);
   }
   try {
-    await showDropped(tool, path, { file, arrived: (await file.stat()).modified }, shown);
+    const { kind, size, modified } = await file.stat();
+    if (kind === "folder") return tool.warn(`close ${latin1Of(path)}: Is a directory`);
+    if (size > 0) await showDropped(tool, latin1Of(path), { file, arrived: modified }, shown);
   } finally {
     await file.close();
   }
@@ -215,15 +221,16 @@ class MessageView {
       ...envelope.filter === undefined ? [] : [named("L", "content_filter", envelope.filter)],
       ...envelopeAttributes(envelope),
       named("S", "sender", envelope.sender),
-      ...clientAttributes(envelope.client),
       ...envelope.encoding === "" ? [] : [attribute("encoding", envelope.encoding)],
+      ...clientAttributes(envelope.client),
     ];
     const open = new Set(waiting.map(({ index }) => index));
     for (const [index, recipient] of envelope.recipients.entries()) {
       const { address, original, originalRecipient, notify } = recipient;
+      records.push(...notifyAttribute(notify));
       if (originalRecipient !== "") records.push(attribute("dsn_orig_rcpt", originalRecipient));
-      records.push(...notifyAttribute(notify), named("O", "original_recipient", original || address));
-      records.push(open.has(index) ? named("R", "recipient", address) : named("D", "done", address));
+      records.push(named("O", "original_recipient", original || address));
+      records.push(open.has(index) ? named("R", "recipient", address) : named("D", "done_recipient", address));
     }
     return records;
   }

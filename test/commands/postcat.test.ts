@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { postcat } from "../../src/commands/postcat.ts";
 import { sendmail } from "../../src/commands/sendmail.ts";
+import { NO_CLIENT, plainRecipient } from "../../src/envelope.ts";
+import { latin1Encode } from "../../src/latin1.ts";
 import { Site } from "./site.ts";
 
 let site: Site;
@@ -51,6 +53,38 @@ describe("postcat", () => {
       `*** HEADER EXTRACTED deferred/${id} ***`,
       `*** MESSAGE FILE END deferred/${id} ***`,
       "",
+    ]);
+  });
+  it("shows records in Postfix's order", async () => {
+    const id = await site.withStore(async (store) => {
+      const incoming = store.begin();
+      await incoming.append(latin1Encode("Subject: x\r\n"));
+      await incoming.commit({
+        sender: "s@x",
+        recipients: [{ ...plainRecipient("a@b"), originalRecipient: "rfc822;o@b", notify: ["success", "delay"] }],
+        arrived: 0,
+        client: { ...NO_CLIENT, protocol: "ESMTP", name: "c", address: "192.0.2.1", port: 5, helo: "h" },
+        encoding: "8bit",
+        ret: "hdrs",
+        envid: "e",
+      }, false);
+      return incoming.id;
+    });
+    const { output } = await site.run(postcat, ["-qe", id]);
+    assert.deepEqual(output.split("\n").slice(4, 17).map((line) => line.replace(/^named_attribute: /, "")), [
+      "envelope_id=e",
+      "ret_flags=2",
+      "sender: s@x",
+      "encoding=8bit",
+      "log_client_name=c",
+      "log_client_address=192.0.2.1",
+      "log_client_port=5",
+      "log_message_origin=c[192.0.2.1]",
+      "log_helo_name=h",
+      "log_protocol_name=ESMTP",
+      "notify_flags=10",
+      "dsn_orig_rcpt=rfc822;o@b",
+      "original_recipient: a@b",
     ]);
   });
   it("shows types and offsets of the records that Postfix would write, and begins at one", async () => {
@@ -106,7 +140,7 @@ describe("postcat", () => {
     const [id] = await site.fill([{ sender: "s@x", recipients: [["a@b", "why"], ["c@d", "why"]] }]);
     await site.withStore((store) => store.mark(id!, { done: [0], deferred: [] }, "durable"));
     const { output } = await site.run(postcat, ["-qe", id!]);
-    assert.match(output, /\ndone: a@b\n.*\nrecipient: c@d\n/);
+    assert.match(output, /\ndone_recipient: a@b\n.*\nrecipient: c@d\n/);
   });
   it("shows a message of maildrop by its name and as a file", async () => {
     await site.run(sendmail, ["-f", "s@x", "-F", "F", "a@b"], { input: "Subject: x\n\nbody" });
@@ -129,6 +163,13 @@ describe("postcat", () => {
       [["/nonexistent"], 1, /^postcat: fatal: open \/nonexistent: No such file or directory\n$/],
       [[file], 0, /^postcat: warning: \S+: input is not a valid queue file\n$/],
       [["-z"], 1, /^postcat: invalid option -- 'z'\npostcat: fatal: usage: postcat \[-b \(body text\)\]/],
+      [["-n"], 1, /^postcat: invalid option -- 'n'\n/],
+      [["-q", "A".repeat(256)], 1, /^postcat: fatal: bad mail queue ID: A+\n$/],
+      [["-q", "A_B"], 1, /^postcat: fatal: open queue file A_B: No such file or directory\n$/],
+      [["-q", "ABCDEF0", "foo!"], 1, /^postcat: fatal: open queue file ABCDEF0: No such file or directory\n$/],
+      [["/\xe9"], 1, /^postcat: fatal: open \/\xc3\xa9: No such file or directory\n$/],
+      [["/dev"], 0, /^postcat: warning: close \/dev: Is a directory\n$/],
+      [["/dev/null"], 0, /^$/],
       [["-q"], 0, /^$/],
     ];
     for (const [words, status, errors] of rows) {
