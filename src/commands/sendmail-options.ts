@@ -38,7 +38,7 @@ export interface Request {
   readonly aliases: string | null;
 }
 
-const OPTIONS = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:stvx";
+const OPTIONS = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx";
 const NOTIFY_WORDS = ["never", "success", "failure", "delay"] as const;
 /** Letters that Postfix takes and does nothing about. */
 const ENVID_LIMIT = 100;
@@ -139,7 +139,7 @@ export class SendmailOptions {
     this.#tool.warn(text);
   }
 
-  /** Throws Fatal. */
+  /** Latin-1 text. Throws Fatal. */
   read(words: readonly string[]): Request {
     const request: Changing = {
       mode: this.#mode,

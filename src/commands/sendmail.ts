@@ -7,8 +7,8 @@
 import type { Config } from "../config/config.ts";
 import { userNumbered } from "../config/passwd.ts";
 import { systemCode } from "../errors.ts";
-import { latin1Encode } from "../latin1.ts";
-import type { Runtime } from "../runtime.ts";
+import { latin1Encode, latin1Of, unicodeOf } from "../latin1.ts";
+import type { Processes, Runtime } from "../runtime.ts";
 import { submit } from "../sendmail/sendmail.ts";
 import { knock } from "./knock.ts";
 import { postalias } from "./postalias.ts";
@@ -34,9 +34,9 @@ export function newaliases(runtime: Runtime, arguments_: readonly string[]): Pro
 function run(runtime: Runtime, name: string, mode: Mode, words: readonly string[]): Promise<number> {
   return runTool(runtime, name, TEMPFAIL, (tool) => {
     const options = new SendmailOptions(tool, mode);
-    const request = options.read(words);
+    const request = options.read(words.map(latin1Of));
     if (request.interval && request.mode !== "daemon") return Promise.resolve(0);
-    const directory = tool.directory(request.directory);
+    const directory = tool.directory(request.directory === null ? null : unicodeOf(request.directory));
     const config = tool.config(directory);
     return MODES[request.mode]({ tool, request, directory, config });
   });
@@ -59,11 +59,11 @@ const MODES: Readonly<Record<Mode, (call: Call) => Promise<number>>> = {
     const { runtime } = call.tool;
     if (site !== "") {
       noRecipients(call, "flush site");
-      return postqueue(runtime, ["-c", call.directory, "-s", site]);
+      return postqueue(runtime, ["-c", call.directory, "-s", unicodeOf(site)]);
     }
     if (id !== "") {
       noRecipients(call, "flush queue_id");
-      return postqueue(runtime, ["-c", call.directory, "-i", id]);
+      return postqueue(runtime, ["-c", call.directory, "-i", unicodeOf(id)]);
     }
     return enqueue(call);
   },
@@ -85,7 +85,7 @@ const MODES: Readonly<Record<Mode, (call: Call) => Promise<number>>> = {
     noRecipients(call, "alias initialization mode");
     const database = call.request.aliases ?? call.config.text("alias_database");
     if (database === "") return Promise.resolve(0);
-    return postalias(call.tool.runtime, ["-c", call.directory, "--", ...database.split(/[ \t,]+/)]);
+    return postalias(call.tool.runtime, ["-c", call.directory, "--", ...database.split(/[ \t,]+/).map(unicodeOf)]);
   },
   "stand-alone": async (call) => {
     noRecipients(call, "stand-alone mode");
@@ -111,7 +111,7 @@ async function enqueue(call: Call): Promise<number> {
       sizeLimit: config.message_size_limit,
       submission: {
         sender: request.sender,
-        fullName: request.fullName ?? processes.environment.NAME ?? null,
+        fullName: request.fullName ?? environmentName(processes),
         recipients: request.recipients,
         encoding: request.encoding,
         notify: request.notify,
@@ -139,6 +139,10 @@ async function enqueue(call: Call): Promise<number> {
   if (request.report !== null) tool.print(`Mail Delivery Status Report will be mailed to <${from}>.\n`);
   await knock(runtime, config);
   return 0;
+}
+
+function environmentName({ environment }: Processes): string | null {
+  return environment.NAME === undefined ? null : latin1Of(environment.NAME);
 }
 
 /** What stands for a message in the report about it. */

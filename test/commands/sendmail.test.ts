@@ -46,6 +46,7 @@ describe("sendmail", () => {
     });
   }
   it("tells a wrong option as getopt does", async () => {
+    assert.match((await site.run(sendmail, ["-s", "-bp"])).errors, /^sendmail: invalid option -- 's'/);
     const { errors, status } = await site.run(sendmail, ["-Z"]);
     assert.deepEqual([status, errors], [
       75,
@@ -81,6 +82,15 @@ describe("sendmail", () => {
       envid: "abc",
     });
     assert.equal(one!.content, "Subject: s\n\nb\n");
+  });
+  it("keeps the bytes of UTF-8 on its command line", async () => {
+    const words = ["-F", "J\xf6rg", "-f", "\u65e5@x.example", "\xfc@y.example"];
+    assert.deepEqual(await site.run(sendmail, words, { input: "x\n" }), { status: 0, output: "", errors: "" });
+    const [one] = site.dropped();
+    const { sender, fullName, recipients } = one!.envelope;
+    assert.deepEqual([sender, fullName, recipients], ["\xe6\x97\xa5@x.example", "J\xc3\xb6rg", ["\xc3\xbc@y.example"]]);
+    await site.run(sendmail, ["a"], { input: "x\n", environment: { NAME: "\xe9" } });
+    assert.ok(site.dropped().some(({ envelope }) => envelope.fullName === "\xc3\xa9"));
   });
   it("takes and ignores what Sendmail had", async () => {
     const ignored = [
