@@ -1,6 +1,6 @@
 /**
  * qshape(1): waiting recipients (-s: senders) by domain and by the age of their messages, as Postfix's qshape.pl lays
- * them out. Operands are queues; incoming and active by default, as in Postfix.
+ * them out. Operands are queues, each counted as often as it is named; incoming and active by default, as in Postfix.
  * Exit status 0; 1 for what is fatal.
  */
 
@@ -13,7 +13,8 @@ import { Fatal, runTool } from "./tool.ts";
 
 const USAGE = "usage: qshape [-c config_dir] [-s] [-p] [-m min_subdomains] [-l] [-b bucket_count] [-t bucket_time] " +
   "[-w terminal_width] [-n batch_top_domains] [queue...]";
-const QUEUES = new Set(["maildrop", "incoming", "active", "deferred", "hold"]);
+/** The last ones hold no mail, but in Postfix they are folders like the others. */
+const QUEUES = new Set("maildrop incoming active deferred hold corrupt bounce defer trace flush saved".split(" "));
 const DEFAULT_QUEUES = ["incoming", "active"];
 const MINUTE = 60_000;
 const NAME_WIDTH = 18;
@@ -90,28 +91,32 @@ function count(row: number[], column: number): void {
   row[column]!++;
 }
 
+/** As Perl reads a number: what stands behind it is passed over, and what is none or not above zero is not meant. */
 function numberOf(text: string | null, otherwise: number): number {
-  if (text === null) return otherwise;
-  if (!/^[0-9]{1,6}$/.test(text) || Number(text) < 1) throw new Fatal(USAGE);
-  return Number(text);
+  const number = Number.parseFloat(text ?? "");
+  return number > 0 && number < Number.MAX_SAFE_INTEGER ? number : otherwise;
 }
 
 export function qshape(runtime: Runtime, arguments_: readonly string[]): Promise<number> {
   return runTool(runtime, "qshape", 1, async (tool) => {
     const line = tool.options("c:spm:b:t:n:N:lw:", arguments_, USAGE);
     const config = tool.config(tool.directory(lastValue(line, "c")));
-    const unknown = line.operands.find((name) => !QUEUES.has(name));
+    const folder = `${config.queue_directory}/`;
+    const named = line.operands.map((name) => name.startsWith(folder) ? name.slice(folder.length) : name);
+    const unknown = named.find((name) => !QUEUES.has(name));
     if (unknown !== undefined) throw new Fatal(`no such queue: ${unknown}`);
-    const queues = line.operands.length > 0 ? line.operands : DEFAULT_QUEUES;
-    const columns = Math.max(2, numberOf(lastValue(line, "b"), 10));
+    const queues = named.length > 0 ? named : DEFAULT_QUEUES;
+    const columns = Math.max(1, Math.floor(numberOf(lastValue(line, "b"), 10)));
     const limits = ageLimits(numberOf(lastValue(line, "t"), 5), columns, hasOption(line, "l"));
     const shape = new Shape(limits, hasOption(line, "p") ? numberOf(lastValue(line, "m"), 5) : 0);
     const senders = hasOption(line, "s");
     const now = runtime.clock.now();
     const take = (entry: ListedEntry): void => {
-      if (!queues.includes(entry.queue)) return;
       const addresses = senders ? [entry.sender] : entry.recipients.map(({ address }) => address);
-      for (const address of addresses) shape.add(domainOf(address), (now - entry.arrived) / MINUTE);
+      for (const queue of queues) {
+        if (queue !== entry.queue) continue;
+        for (const address of addresses) shape.add(domainOf(address), (now - entry.arrived) / MINUTE);
+      }
     };
     await QueueAccess.prepare(tool, config, "anyone");
     const access = await QueueAccess.open(tool, config, "anyone");

@@ -28,6 +28,24 @@ describe("qshape", () => {
     assert.match((await site.run(qshape, [])).output, /\n +b\.example {2}1 {2}1 {2}0/);
     assert.match((await site.run(qshape, ["-s", "deferred"])).output, /\n +MAILER-DAEMON {2}1 [^]*|\n +x {2}1 /);
   });
+  it("takes queues by their folders and as often as they are named, and folders that hold no mail", async () => {
+    await site.fill([{ sender: "s@x", recipients: [["a@b.example", "w"]] }]);
+    const total = async (...words: string[]): Promise<string> =>
+      / TOTAL +(\d+)/.exec((await site.run(qshape, words)).output)?.[1] ?? "";
+    assert.equal(await total("deferred", "hold", `${site.root}/spool/deferred`), "2");
+    assert.equal(await total("corrupt", "bounce"), "0");
+  });
+  it("reads numbers as Perl does", async () => {
+    const heading = async (...words: string[]): Promise<string> =>
+      (await site.run(qshape, words)).output.split("\n")[0]!.trim().replace(/ +/g, " ");
+    const usual = "T 5 10 20 40 80 160 320 640 1280 1280+";
+    for (const value of ["0", "-3", "x", ""]) {
+      for (const letter of ["-b", "-t", "-w", "-m", "-n"]) assert.equal(await heading(letter, value), usual);
+    }
+    assert.equal(await heading("-b", "1"), "T 0+");
+    assert.equal(await heading("-b", "3x", "-t", "2.5"), "T 2.5 5 5+");
+    assert.equal(await heading("-b", "2", "-t", "1000000"), "T 1000000 1000000+");
+  });
   it("refuses an unknown queue", async () => {
     const { status, errors } = await site.run(qshape, ["nosuch"]);
     assert.deepEqual([status, errors], [1, "qshape: fatal: no such queue: nosuch\n"]);
