@@ -6,6 +6,10 @@
 import type { DeliveryAgent, DeliveryRequest } from "./agent.ts";
 import { type DeliveryResult, type Outcome, splitStatus, statusOfClass } from "./status.ts";
 
+/** In the queue's list and in notices as in the log. */
+// deno-lint-ignore no-control-regex
+const CONTROLS = /[\x00-\x1f\x7f]/g;
+
 class FixedAnswer implements DeliveryAgent {
   readonly #outcome: Outcome;
   readonly #status: string;
@@ -23,7 +27,7 @@ class FixedAnswer implements DeliveryAgent {
       outcome: this.#outcome,
       scope: "recipient",
       status: statusOfClass(split.status, this.#outcome),
-      reason: split.text,
+      reason: split.text.replace(CONTROLS, "?"),
       remote: null,
       relay: "none",
       connectionUse: 0,

@@ -12,6 +12,7 @@ for (
     ["error", errorAgent(), "5.1.1 User unknown", "bounced", "5.1.1", "User unknown"],
     ["error without a status", errorAgent(), "no such place", "bounced", "5.0.0", "no such place"],
     ["error without words", errorAgent(), "", "bounced", "5.0.0", "Unspecified error"],
+    ["error with control characters", errorAgent(), "5.1.1 a\tb\x1b", "bounced", "5.1.1", "a?b?"],
     ["retry makes the status temporary", retryAgent(), "5.3.0 later", "deferred", "4.3.0", "later"],
     ["discard", discardAgent(), "", "sent", "2.0.0", "discarded"],
   ] as const
