@@ -123,7 +123,15 @@ export function parseRcpt(words: readonly Word[], options: SyntaxOptions, declar
     if (isRefusal(changed)) return changed;
     command = changed;
   }
-  return isUndeclared(command.recipient, options, declared) ? refuse(REPLY.mustDeclareUtf8) : command;
+  if (isUndeclared(command.recipient, options, declared)) return refuse(REPLY.mustDeclareUtf8);
+  const given = command.originalRecipient === "" ? asGiven(word.text, command) : "";
+  return given === "" ? command : { ...command, originalRecipient: given };
+}
+
+/** Notices name a recipient as the client wrote it (RFC 3461 §5.2.2 c), where that is not the address as we keep it. */
+function asGiven(text: string, { recipient }: RcptCommand): string {
+  const given = text.startsWith("<") && text.endsWith(">") ? text.slice(1, -1) : text;
+  return given === recipient || /[^ -~]/.test(given) ? "" : `rfc822;${given}`;
 }
 
 function rcptOption(command: RcptCommand, text: string, options: SyntaxOptions): RcptCommand | Refusal {

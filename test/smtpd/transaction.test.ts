@@ -34,7 +34,9 @@ const MAIL: readonly (readonly [string, string])[] = [
 
 const RCPT: readonly (readonly [string, string])[] = [
   ["RCPT TO:<a@b.c>", "{recipient:a@b.c,routed:false,originalRecipient:,notify:[]}"],
-  ["RCPT TO:<@x,@y:a@b.c>", "{recipient:a@b.c,routed:true,originalRecipient:,notify:[]}"],
+  ["RCPT TO:<@x,@y:a@b.c>", "{recipient:a@b.c,routed:true,originalRecipient:rfc822;@x,@y:a@b.c,notify:[]}"],
+  ['RCPT TO:<"a"@b.c>', "{recipient:a@b.c,routed:false,originalRecipient:rfc822;\\a\\@b.c,notify:[]}"],
+  ["RCPT TO:a@b.c", "{recipient:a@b.c,routed:false,originalRecipient:,notify:[]}"],
   [
     "RCPT TO:<a@b.c> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+2By@z",
     "{recipient:a@b.c,routed:false,originalRecipient:rfc822;x+y@z,notify:[success,delay]}",

@@ -114,6 +114,13 @@ const SETTINGS: readonly { readonly name: string; readonly main: string; readonl
         notices: 1,
       },
       {
+        what: "recipients written in other ways than they are kept",
+        sender: "s9@orig.example",
+        recipients: ["b\\ad10@d.example", '"bad9"@d.example'],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
         what: "BODY=7BIT",
         sender: "s7@orig.example",
         options: "BODY=7BIT",
