@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeUxtext, encodeUxtext, parseEnvelopeAddress } from "../src/address.ts";
-import { withUnicode } from "../src/cleanup/unicode.ts";
+import { UnicodeHeaders, withUnicode } from "../src/cleanup/unicode.ts";
+import type { Config } from "../src/config/config.ts";
 import { type Envelope, NO_CLIENT, plainRecipient } from "../src/envelope.ts";
 import { asciiDomain } from "../src/idna.ts";
-import { latin1Of } from "../src/latin1.ts";
+import { latin1Encode, latin1Of } from "../src/latin1.ts";
 import { foldCase } from "../src/maps/fold.ts";
 
 for (
@@ -58,6 +59,28 @@ describe("SMTPUTF8 of a message", () => {
     ] as const
   ) {
     it(what, () => assert.equal(withUnicode(envelope, rule, inHeaders).smtputf8, expected));
+  }
+});
+
+describe("headers that are not ASCII", () => {
+  const limits = { line_length_limit: 2048, header_size_limit: 10_000, mime_boundary_length_limit: 2048 };
+  const config = { ...limits, mime_nesting_limit: 100, disable_mime_input_processing: false } as Config;
+  const found = (content: string): boolean => {
+    const headers = new UnicodeHeaders(config);
+    for (let at = 0; at < content.length; at += 7) headers.push(latin1Encode(latin1Of(content.slice(at, at + 7))));
+    return headers.found();
+  };
+  const parts = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
+  for (
+    const [what, content, expected] of [
+      ["are found", "Subject: é\r\n\r\nx\r\n", true],
+      ["are found without an end", "Subject: é", true],
+      ["are found in parts", `${parts}X: é\r\n\r\nx\r\n--b--\r\n`, true],
+      ["are found in enclosed messages", "Content-Type: message/rfc822\r\n\r\nSubject: é\r\n\r\n", true],
+      ["are none in bodies", `${parts}\r\né\r\n--b--\r\né\r\n`, false],
+    ] as const
+  ) {
+    it(what, () => assert.equal(found(content), expected));
   }
 });
 

@@ -24,7 +24,7 @@ import { MIME_ERRORS, type MimeError } from "./mime-part.ts";
 import { missingHeaders } from "./missing-headers.ts";
 import type { RewriteScope, Rewriting } from "./rewriting.ts";
 import { contentRules, type OpenTable } from "./rules.ts";
-import { type UnicodeRule, withUnicode } from "./unicode.ts";
+import { UnicodeHeaders, type UnicodeRule, withUnicode } from "./unicode.ts";
 
 export interface CleanupServices {
   readonly config: Config;
@@ -113,6 +113,7 @@ export class CleanupMessage {
   readonly #seen: SeenHeaders;
   readonly #block: HeaderBlock;
   #checked: CheckedContent | null = null;
+  #unicode: UnicodeHeaders | null = null;
   #origin: Origin | null = null;
   #inBody = false;
   #bytes = 0;
@@ -148,8 +149,8 @@ export class CleanupMessage {
   /** The first lines of the message: trace headers, whole lines with CRLF. Once, before data(). */
   begin(origin: Origin, trace: string): void {
     this.#origin = origin;
-    if (origin.smtputf8 !== undefined) this.#seen.unicode = false;
-    const { rules, services: { rewriting } } = this.#cleanup;
+    const { rules, services: { rewriting, config } } = this.#cleanup;
+    if (origin.smtputf8 !== undefined) this.#unicode = new UnicodeHeaders(config);
     const context = rewriting?.context(origin.complete) ?? null;
     if (rewriting !== undefined && context !== null) {
       const scope = this.#scope(origin);
@@ -166,6 +167,7 @@ export class CleanupMessage {
   data(piece: Uint8Array): Promise<void> | null {
     if (piece.length === 0) return null;
     this.#wait = null;
+    this.#unicode?.push(piece);
     if (this.#checked !== null) {
       const looking = this.#checked.push(piece);
       return looking === null ? this.#wait : looking.then(() => this.#wait ?? undefined);
@@ -187,7 +189,7 @@ export class CleanupMessage {
     if (this.#rewritten !== null) await this.#rewritten;
     const actions = checked?.actions ?? null;
     const settled = await this.#changed(envelope, actions, wishes);
-    const changed = withUnicode(settled, this.#origin?.smtputf8, this.#seen.unicode === true);
+    const changed = withUnicode(settled, this.#origin?.smtputf8, this.#unicode?.found() ?? false);
     const refused = this.#refusal(changed);
     if (refused !== null || actions?.discarded || wishes.discarded) {
       await this.abort();

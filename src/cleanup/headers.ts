@@ -5,7 +5,7 @@
  * Memory: at most one logical header (header_size_limit) is held. Never fails.
  */
 
-import { has8bit, headerNameLength, HeaderNames, headerValue, isEmptyLine } from "../header.ts";
+import { headerNameLength, HeaderNames, headerValue, isEmptyLine } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
 import { MIME_HEADERS } from "./mime-part.ts";
 
@@ -49,8 +49,6 @@ export class SeenHeaders {
   #messageId: { readonly bytes: Uint8Array; readonly start: number; readonly end: number } | null = null;
   /** Content-Transfer-Encoding says so (detect_8bit_encoding_header). */
   is8bit = false;
-  /** A header has bytes that are not ASCII; null: nobody wants to know. */
-  unicode: boolean | null = null;
   /** Lower-case names of the known headers that were seen. */
   readonly names: Set<string> = new Set();
 
@@ -65,7 +63,6 @@ export class SeenHeaders {
 
   /** A header of the message itself; `name` as `wishes.names` tells it. True when the header is to be dropped. */
   note(name: string, bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.unicode === false) this.unicode = has8bit(bytes, start, end);
     if (name === "") return false;
     if (WANTED.has(name)) {
       this.names.add(name);

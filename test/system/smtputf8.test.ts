@@ -51,7 +51,9 @@ async function replies(port: number, strict: boolean): Promise<string[]> {
   return heard;
 }
 
-/** sender, recipients, options of MAIL, a header line. */
+const PARTS = "Content-Type: multipart/mixed; boundary=b";
+
+/** sender, recipients, options of MAIL, a header line, or all of the headers and the first part of the body. */
 const MAILS: readonly (readonly [string, readonly string[], string, string])[] = [
   ["s@x.example", ["u@far.example"], "", "Subject: plain"],
   ["s@x.example", ["u@far.example"], " SMTPUTF8", "Subject: plain"],
@@ -61,22 +63,27 @@ const MAILS: readonly (readonly [string, readonly string[], string, string])[] =
   ["é@x.example", ["u@far.example"], "", "Subject: plain"],
   ["s@x.example", ["é@far.example", "v@far.example"], " BODY=8BITMIME SMTPUTF8", "Subject: plain"],
   ["s@x.example", ["u@é.example"], " SMTPUTF8", "Subject: plain"],
+  [
+    "s@x.example",
+    ["u@far.example"],
+    " SMTPUTF8",
+    `Mime-Version: 1.0\r\n${PARTS}\r\n\r\n--b\r\nX-Y: né\r\n\r\nx\r\n--b--`,
+  ],
+  ["s@x.example", ["u@far.example"], " SMTPUTF8", `Mime-Version: 1.0\r\n${PARTS}\r\n\r\n--b\r\n\r\nné\r\n--b--`],
+  ["s@x.example", ["u@far.example"], " SMTPUTF8", "Content-Type: message/rfc822\r\n\r\nSubject: né"],
 ];
 
-/**
- * What the next hop got, without what differs between systems. Notices are left out: Postfix holds one back where the
- * headers that it returns are not ASCII, Postrider where an address of its own is not.
- */
+/** What the next hop got, notices too, without what differs between systems. */
 function shown(sink: Sink): string[] {
-  const mails = sink.messages.filter(({ sender }) => sender !== "");
+  const mails = sink.messages;
   const envelopes = mails.map(({ sender, recipients }) => `${sender} > ${[...recipients].sort().join(" ")}`);
-  const commands = sink.commands.filter((line) => /^MAIL FROM:<.+>/.test(line)).map((line) =>
+  const commands = sink.commands.filter((line) => /^MAIL FROM:/.test(line)).map((line) =>
     line.replace(/ SIZE=\d+/, "")
   );
   const headers = mails.map(({ content }) =>
     content.split("\r\n\r\n")[0]!.replace(/\sid \w+/g, " id X").replace(/[;,] [A-Z][a-z]{2}, .*/g, "; DATE")
       .replace(/\((?:Postrider|Postfix)\)/g, "(X)").replace(/^(Date|Message-Id):.*/gm, "$1: X")
-      .replace("; DATE\r\n", ";\r\n")
+      .replace("; DATE\r\n", ";\r\n").replace(/boundary=.*/, "boundary=X")
   );
   return [...envelopes, ...commands, ...headers].sort();
 }
