@@ -164,6 +164,11 @@ export function domainOf(encoding: Encoding): Encoding {
   return encoding === "base64" || encoding === "quoted-printable" ? "7bit" : encoding;
 }
 
+/** 8-bit content of message/* but message/rfc822 may be encoded as a whole (RFC 6532 §3.7, RFC 6533). */
+export function isOpaque({ kind, subtype }: Entity, encoding: Encoding): boolean {
+  return kind === "message" && subtype !== "rfc822" && domainOf(encoding) !== "7bit";
+}
+
 /** Whether content that holds other content says of itself what only a leaf may say (RFC 2045 §6.4, RFC 2046 §5.2). */
 export function isWrongDomain({ kind, subtype }: Entity, encoding: Encoding): boolean {
   const domain = domainOf(encoding);

@@ -49,7 +49,10 @@ export type Part =
   /** Whole records: lines, or pieces of `lineLimit` bytes of a longer line. `inLimit`: within bodyLimit. */
   | { readonly kind: "body"; readonly bytes: Uint8Array; readonly inLimit: boolean }
   | { readonly kind: "fault"; readonly fault: Fault }
-  /** With `entities`: the headers of the message, of a part or of an enclosed message are over. */
+  /**
+   * With `entities`: the headers of the message, of a part or of an enclosed message are over. What may be encoded as a
+   * whole (isOpaque) is "other", and its headers are body.
+   */
   | { readonly kind: "entity"; readonly content: ContentKind; readonly encoding: Encoding }
   /** With `entities`: the line that comes is a boundary. */
   | { readonly kind: "boundary" };

@@ -12,7 +12,7 @@
 import { has8bit, headerNameLength, headerText } from "../header.ts";
 import { latin1Decode, latin1Encode } from "../latin1.ts";
 import { type Boundary, boundary, boundaryOf, nextDashes } from "./boundaries.ts";
-import { contentType, isWrongDomain, OTHER, PLAIN, plainType, transferEncoding } from "./content-type.ts";
+import { contentType, isOpaque, isWrongDomain, OTHER, PLAIN, plainType, transferEncoding } from "./content-type.ts";
 import type { Encoding, Entity } from "./content-type.ts";
 import { HeaderBytes } from "./header-bytes.ts";
 import { headerRun, RUN_FIELDS } from "./header-run.ts";
@@ -332,7 +332,6 @@ export class MimeScanner {
     this.#endHeaders();
     if (!empty) return primary;
     const { kind, subtype } = this.#entity;
-    this.#bodyOffset = 0;
     if (kind === "message" && (subtype === "rfc822" || subtype === "global")) {
       this.#state = "nested";
       this.#entity = PLAIN;
@@ -352,6 +351,7 @@ export class MimeScanner {
     this.#state = "body";
     this.#bodyOffset = 0;
     if (this.#options.entities === true) {
+      if (isOpaque(this.#entity, this.#encoding)) this.#entity = OTHER;
       this.#give({ kind: "entity", content: this.#entity.kind, encoding: this.#encoding });
     }
     if (this.#wants("domain") && isWrongDomain(this.#entity, this.#encoding)) {

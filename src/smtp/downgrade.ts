@@ -1,7 +1,9 @@
 /**
  * 8-bit content made fit for a server without 8BITMIME (RFC 6152 §3), as Postfix's smtp(8) does it: parts that say that
  * they are 8bit or binary become quoted-printable (RFC 2045 §6.7), and what holds parts says 7bit. 8-bit text that no
- * header speaks of goes as it is. Memory: what the MIME scanner holds. Never fails but as its source does.
+ * header speaks of goes as it is. message/global and the like become quoted-printable as a whole, and say so: Postfix
+ * says 7bit of all but message/global and encodes them all the same. Memory: what the MIME scanner holds. Never fails
+ * but as its source does.
  */
 
 import type { Part } from "../cleanup/mime-part.ts";

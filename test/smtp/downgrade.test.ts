@@ -64,6 +64,21 @@ const ROWS: readonly (readonly [string, string, string])[] = [
     ),
   ],
   [
+    "parts of a notice about SMTPUTF8 mail",
+    lines(
+      ...["Content-Type: multipart/report; boundary=b", EIGHT, "", "--b"],
+      ...["Content-Type: message/global-delivery-status", EIGHT, "", `Final-Recipient: utf-8; ${E9}=`, "--b"],
+      ...["Content-Type: message/global", EIGHT, "", "X-A: a=b", "Content-Type: multipart/mixed; boundary=c", ""],
+      ...["--c", "X: =", "", `${E9}=`, "--c--", "--b", "Content-Type: message/global", "", "X-A: a=b", "", "--b--"],
+    ),
+    lines(
+      ...["Content-Type: multipart/report; boundary=b", SEVEN, "", "--b"],
+      ...["Content-Type: message/global-delivery-status", QUOTED, "", "Final-Recipient: utf-8; =E9=3D", "--b"],
+      ...["Content-Type: message/global", QUOTED, "", "X-A: a=3Db", "Content-Type: multipart/mixed; boundary=3Dc", ""],
+      ...["--c", "X: =3D", "", "=E9=3D", "--c--", "--b", "Content-Type: message/global", "", "X-A: a=b", "", "--b--"],
+    ),
+  ],
+  [
     "binary",
     lines("Content-Transfer-Encoding: binary", "Content-Type: a/b", "", "\x01\x02=\xff", "  "),
     lines("Content-Type: a/b", QUOTED, "", "=01=02=3D=FF", " =20"),
