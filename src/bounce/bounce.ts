@@ -3,7 +3,8 @@
  *   undeliverable: sender of its own -> notice to the sender, copy to the postmaster (notify_classes: bounce)
  *                  null sender (a notice) -> the postmaster, as a double bounce (2bounce or bounce)
  *                  double-bounce sender -> dropped, with a warning
- *   delayed, delivered, traced: the sender; the postmaster gets copies of delays (delay)
+ *   delayed, delivered, traced: the sender; the postmaster gets copies of delays (delay), and what a null sender asked
+ *                  for (2bounce)
  * NOTIFY=NEVER and the like keep recipients out of what senders get, not out of the postmaster's copies.
  * A notice is durable when the call resolves. Throws ResourceError when storage cannot take it or give the original;
  * then nothing is queued, and the caller keeps the message. A postmaster's copy that fails is only logged.
@@ -97,12 +98,13 @@ export class Bounce implements Notices {
   async #report(kind: "success" | "verify", message: NoticeSubject, results: readonly Failed[]): Promise<void> {
     const { sender } = message.envelope;
     const isDouble = this.#postmaster.isDoubleBounce(sender);
-    if (sender === "" || isDouble) {
+    const to = sender === "" ? this.#postmaster.ofReport() : plainRecipient(sender);
+    if (isDouble || to === null) {
       const word = isDouble ? "double-bounce" : "single-bounce";
       this.#logger.info(`${message.id}: not sending trace/success notification for ${word} message`);
       return;
     }
-    this.#mind(message, await this.#toSender(kind, message, results, false));
+    this.#mind(message, await this.#toSender(kind, message, results, false, to));
   }
 
   #drop({ id }: NoticeSubject): null {
@@ -120,8 +122,8 @@ export class Bounce implements Notices {
     message: NoticeSubject,
     recipients: readonly Failed[],
     full: boolean,
+    to: Recipient = plainRecipient(message.envelope.sender),
   ): Promise<string | null> {
-    const to = plainRecipient(message.envelope.sender);
     return this.#send({ kind, message, recipients, to, postmaster: false, full, name: `sender ${NAMES[kind]}` });
   }
 
@@ -175,7 +177,7 @@ export class Bounce implements Notices {
     };
     const text = new NoticeText(notice, config, clock);
     return await post(this.#services, {
-      sender: postmaster ? this.#postmaster.sender : "",
+      sender: postmaster || message.envelope.sender === "" ? this.#postmaster.sender : "",
       to,
       encoding: text.encoding,
       notice: !postmaster ? "bounce" : message.envelope.sender === "" ? "double-bounce" : "postmaster",

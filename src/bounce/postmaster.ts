@@ -50,6 +50,11 @@ export class Postmaster {
     return wanted ? this.#recipient(this.#config["2bounce_notice_recipient"]) : null;
   }
 
+  /** A report of a success or a delivery attempt that a notice asked for; null where none is wanted. */
+  ofReport(): Recipient | null {
+    return this.#classes.has("2bounce") ? this.#recipient(this.#config["2bounce_notice_recipient"]) : null;
+  }
+
   ofDelay(): Recipient | null {
     return this.#classes.has("delay") ? this.#recipient(this.#config.delay_notice_recipient) : null;
   }

@@ -183,6 +183,16 @@ describe("mail that was delivered", () => {
     assert.deepEqual(sent, []);
     assert.deepEqual(lines(), ["QID: not sending trace/success notification for single-bounce message"]);
   });
+
+  it("is told the postmaster for a null sender, with 2bounce in notify_classes", async () => {
+    const { bounce, sent, lines, message, close } = await desk("notify_classes = 2bounce");
+    await bounce.delivered(await message({ sender: "" }), [failed("a@d.example", ["success"])]);
+    await close();
+    assert.deepEqual(lines(), ["QID: sender delivery status notification: NOTICE"]);
+    assert.equal(sent[0]!.envelope.sender, "double-bounce@mx.example.com");
+    assert.equal(sent[0]!.envelope.recipients[0]!.address, "postmaster@example.com");
+    assert.match(sent[0]!.text, /^Subject: Successful Mail Delivery Report\r?$/m);
+  });
 });
 
 describe("storage that fails", () => {

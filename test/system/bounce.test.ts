@@ -230,6 +230,13 @@ queue_run_delay = 1s
       { what: "expiry", sender: "t3@orig.example", recipients: ["later@d.example"], content: CONTENT, notices: 2 },
       { what: "a bounce", sender: "", recipients: ["bad@d.example"], content: CONTENT, notices: 1 },
       {
+        what: "a success that a null sender asked for",
+        sender: "",
+        recipients: ["good@d.example NOTIFY=SUCCESS"],
+        content: CONTENT,
+        notices: 1,
+      },
+      {
         what: "a bounce of a bounce",
         sender: "bad@orig.example",
         recipients: ["bad@d.example"],
