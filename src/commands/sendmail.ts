@@ -148,5 +148,5 @@ function environmentName({ environment }: Processes): string | null {
 /** What stands for a message in the report about it. */
 async function* probe({ recipients }: Request, from: string): AsyncIterable<Uint8Array> {
   const to = recipients.map((recipient) => `\t${recipient}`).join(",\n");
-  yield latin1Encode(`From: ${from}\nSubject: probe\nTo:${to}\n`);
+  yield latin1Encode(`${from === "" ? "" : `From: ${from}\n`}Subject: probe\nTo:${to}\n`);
 }

@@ -134,6 +134,8 @@ describe("sendmail", () => {
       output: "",
       errors: "sendmail: fatal: -N option cannot be used with -bv\n",
     });
+    await site.run(sendmail, ["-bv", "-f", "", "a@b"]);
+    assert.ok(site.dropped().some(({ content }) => content === "Subject: probe\nTo:\ta@b\n"));
   });
   it("warns of what it cannot use, and goes on", async () => {
     const words = ["-N", "foo", "-R", "bar", "-V", "x".repeat(101), "-f", "a b", "a"];
