@@ -30,9 +30,9 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
     const text = (letter: string): string | null => hasOption(line, letter) ? latin1Of(lastValue(line, letter)!) : null;
     const id = text("i");
     const site = text("s");
-    if (id !== null && !mayBeQueueId(id)) throw new Fatal(`Cannot flush queue ID - invalid name: "${id}"`);
+    if (id !== null && !mayBeQueueId(id)) throw new Fatal(`Cannot flush queue ID - invalid name: "${cut(id)}"`);
     if (site !== null && !isSite(site)) {
-      throw new Fatal(`Cannot flush mail queue - invalid destination: "${site}"`);
+      throw new Fatal(`Cannot flush mail queue - invalid destination: "${cut(site)}"`);
     }
     await requireAuthorized(tool, config, hasOption(line, "j") || hasOption(line, "p") ? "view" : "flush");
     if (hasOption(line, "j")) await list(tool, config, (entry) => tool.print(queueLine(entry)), () => "");
@@ -42,6 +42,12 @@ export function postqueue(runtime: Runtime, arguments_: readonly string[]): Prom
     } else await flush(tool, config, id !== null ? { id } : site !== null ? { site } : {});
     return 0;
   });
+}
+
+const SHOWN = 100;
+
+function cut(text: string): string {
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 
 /** A host name, or an address literal in brackets. */

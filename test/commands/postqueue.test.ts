@@ -25,7 +25,12 @@ const REFUSED: readonly (readonly [string[], string])[] = [
   [["-i", ""], 'postqueue: fatal: Cannot flush queue ID - invalid name: ""\n'],
   [["-s", "a b"], 'postqueue: fatal: Cannot flush mail queue - invalid destination: "a b"\n'],
   [["-s", "@x"], 'postqueue: fatal: Cannot flush mail queue - invalid destination: "@x"\n'],
-  [["-i", "A".repeat(256)], `postqueue: fatal: Cannot flush queue ID - invalid name: "${"A".repeat(256)}"\n`],
+  [["-i", "A".repeat(256)], `postqueue: fatal: Cannot flush queue ID - invalid name: "${"A".repeat(100)}..."\n`],
+  [["-i", "!".repeat(100)], `postqueue: fatal: Cannot flush queue ID - invalid name: "${"!".repeat(100)}"\n`],
+  [
+    ["-s", "!".repeat(101)],
+    `postqueue: fatal: Cannot flush mail queue - invalid destination: "${"!".repeat(100)}..."\n`,
+  ],
   [["-i", "A_B"], "postqueue: fatal: Cannot flush mail queue - mail system is down\n"],
   ...["1.2.3.4", "-x", "x-", "a..b", ".a", "a.", "a".repeat(64), "[::1]", "[a.b]", "[1.2.3]"].map((
     site,
