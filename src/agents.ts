@@ -56,8 +56,8 @@ const AGENTS: Readonly<Record<string, AgentMaker>> = {
   local: ({ runtime, content, log }, config) => new LocalAgent({ runtime, config, content, log: log.service("local") }),
   virtual: ({ runtime, content, log }, config) =>
     new VirtualAgent({ runtime, config, content, log: log.service("virtual") }),
-  error: (_world, _config) => errorAgent(),
-  discard: (_world, _config) => discardAgent(),
+  error: ({ runtime }) => errorAgent(runtime.clock),
+  discard: ({ runtime }) => discardAgent(runtime.clock),
 };
 
 /** Those whose deliveries may hang for no fault of this host. */
@@ -65,7 +65,7 @@ const OVER_NETWORK: ReadonlySet<string> = new Set(["smtp", "lmtp"]);
 
 /** "retry" runs the error(8) program under another name, and defers. */
 function makerOf(service: Service): AgentMaker | undefined {
-  if (service.command === "error" && service.name === "retry") return () => retryAgent();
+  if (service.command === "error" && service.name === "retry") return ({ runtime }) => retryAgent(runtime.clock);
   return Object.hasOwn(AGENTS, service.command) ? AGENTS[service.command] : undefined;
 }
 

@@ -1,9 +1,11 @@
 /**
  * The agents that deliver nothing: error(8) returns mail with the next hop as the reason, retry defers it, discard(8)
- * drops it. The reason may begin with a status ("5.1.1 User unknown").
+ * drops it. The reason may begin with a status ("5.1.1 User unknown"). Each answers in a turn of the event loop of its
+ * own: others have theirs while a message of thousands of recipients comes to nothing.
  */
 
 import type { DeliveryAgent, DeliveryRequest } from "./agent.ts";
+import type { Clock } from "./runtime.ts";
 import { type DeliveryResult, type Outcome, splitStatus, statusOfClass } from "./status.ts";
 
 /** In the queue's list and in notices as in the log. */
@@ -11,11 +13,13 @@ import { type DeliveryResult, type Outcome, splitStatus, statusOfClass } from ".
 const CONTROLS = /[\x00-\x1f\x7f]/g;
 
 class FixedAnswer implements DeliveryAgent {
+  readonly #clock: Clock;
   readonly #outcome: Outcome;
   readonly #status: string;
   readonly #reason: string;
 
-  constructor(outcome: Outcome, status: string, reason: string) {
+  constructor(clock: Clock, outcome: Outcome, status: string, reason: string) {
+    this.#clock = clock;
     this.#outcome = outcome;
     this.#status = status;
     this.#reason = reason;
@@ -33,7 +37,7 @@ class FixedAnswer implements DeliveryAgent {
       connectionUse: 0,
       connectedAt: 0,
     };
-    return Promise.resolve(request.recipients.map(() => result));
+    return new Promise((resolve) => this.#clock.soon(() => resolve(request.recipients.map(() => result))));
   }
 
   close(): Promise<void> {
@@ -41,14 +45,14 @@ class FixedAnswer implements DeliveryAgent {
   }
 }
 
-export function errorAgent(): DeliveryAgent {
-  return new FixedAnswer("bounced", "5.0.0", "Unspecified error");
+export function errorAgent(clock: Clock): DeliveryAgent {
+  return new FixedAnswer(clock, "bounced", "5.0.0", "Unspecified error");
 }
 
-export function retryAgent(): DeliveryAgent {
-  return new FixedAnswer("deferred", "4.0.0", "Unspecified error");
+export function retryAgent(clock: Clock): DeliveryAgent {
+  return new FixedAnswer(clock, "deferred", "4.0.0", "Unspecified error");
 }
 
-export function discardAgent(): DeliveryAgent {
-  return new FixedAnswer("sent", "2.0.0", "discarded");
+export function discardAgent(clock: Clock): DeliveryAgent {
+  return new FixedAnswer(clock, "sent", "2.0.0", "discarded");
 }

@@ -40,6 +40,8 @@ export interface QmgrServices {
 const SLICE: Millis = 0.25;
 /** And how long everything else has its turn then. */
 const SLICE_PAUSE: Millis = 2;
+/** Recipients that are looked up in one go. */
+const ASSIGNED_AT_ONCE = 500;
 /** Due times fall together: one look a second at most. */
 const LOOK_EVERY: Millis = 1_000;
 /** And one in that time at least: timers do not know that somebody set the clock forward, or that the host slept. */
@@ -301,6 +303,12 @@ export class Qmgr {
         return;
       }
       this.#group(message, one, transport, groups);
+      if (at - first < ASSIGNED_AT_ONCE) continue;
+      this.#work.begin();
+      return this.#services.clock.soon(() => {
+        this.#assign(message, waiting, at + 1, groups);
+        this.#work.end();
+      });
     }
     for (const group of groups.values()) this.#dispatch.enqueue(message, group);
     this.#dispatch.pump();

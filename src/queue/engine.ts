@@ -19,8 +19,18 @@ export type Value = string | readonly Uint8Array[] | LargeFile;
 export type Operation =
   | { readonly kind: "put"; readonly key: string; readonly value: Value }
   | { readonly kind: "delete"; readonly key: string }
-  /** The first line of the key's text becomes this one (with its line end); the rest of the text stays. */
-  | { readonly kind: "line"; readonly key: string; readonly line: string };
+  | LinesOperation;
+
+/**
+ * The first lines of the key's text, so many, become these (with their line ends); the rest of the text stays. A
+ * function is asked when they are written, or somebody reads the text before, and says the same each time.
+ */
+export interface LinesOperation {
+  readonly kind: "lines";
+  readonly key: string;
+  readonly count: 1 | 2;
+  readonly lines: string | (() => string);
+}
 
 export interface Item {
   readonly key: string;
@@ -106,7 +116,13 @@ export function lineOf(text: string): string {
   return text.slice(0, text.indexOf("\n") + 1) || text;
 }
 
-/** The text with another first line. */
-export function withLine(text: string, line: string): string {
-  return line + text.slice(lineOf(text).length);
+/** The text with other first lines. */
+export function withLines(text: string, { count, lines }: Pick<LinesOperation, "count" | "lines">): string {
+  let end = 0;
+  for (let at = 0; at < count && end < text.length; at++) end = text.indexOf("\n", end) + 1 || text.length;
+  return textOfLines(lines) + text.slice(end);
+}
+
+export function textOfLines(lines: LinesOperation["lines"]): string {
+  return typeof lines === "string" ? lines : lines();
 }

@@ -88,11 +88,9 @@ export function freshText(record: MessageRecord, envelope: Envelope): string {
   return `${headOf(record)}0\n${JSON.stringify(envelope)}`;
 }
 
-/** The text with the record's present state, and who waits now. */
-export function changedText(text: string, record: MessageRecord, waiting: readonly Waiting[]): string {
-  const second = text.indexOf("\n", text.indexOf("\n") + 1);
-  const list = JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status]));
-  return headOf(record) + list + text.slice(second);
+/** The second line: who waits now. */
+export function waitingLine(waiting: readonly Waiting[]): string {
+  return `${JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status]))}\n`;
 }
 
 const SPACE = 32;
@@ -194,8 +192,9 @@ export function saysNothing({ done, deferred }: Progress): boolean {
   return done.length === 0 && deferred.length === 0;
 }
 
-/** Who still waits, with what is known now. */
+/** Who still waits, with what is known now; in the order of the recipients, as before. */
 export function waitingAfter(former: readonly Waiting[], { done, deferred }: Progress): readonly Waiting[] {
+  if (done.length === 1 && deferred.length === 0) return without(former, done[0]!);
   const waiting: Waiting[] = [];
   const gone = new Set(done);
   const told = new Map(deferred.map((result) => [result.index, result]));
@@ -205,6 +204,16 @@ export function waitingAfter(former: readonly Waiting[], { done, deferred }: Pro
     waiting.push(news === undefined ? one : { ...one, reason: news.reason, status: news.status });
   }
   return waiting;
+}
+
+function without(former: readonly Waiting[], index: number): readonly Waiting[] {
+  let [low, high] = [0, former.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (former[middle]!.index < index) low = middle + 1;
+    else high = middle;
+  }
+  return former[low]?.index === index ? former.toSpliced(low, 1) : former;
 }
 
 export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {

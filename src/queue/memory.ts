@@ -6,7 +6,7 @@
 import { assert, ResourceError } from "../errors.ts";
 import { latin1Encode } from "../latin1.ts";
 import type { Item, LargeFile, Operation, QueueEngine, TextVisitor, Value } from "./engine.ts";
-import { lineOf, sizeOf, withLine } from "./engine.ts";
+import { lineOf, sizeOf, withLines } from "./engine.ts";
 import { KeyRows, type Part } from "./key-rows.ts";
 import { SortedKeys } from "./sorted-keys.ts";
 
@@ -56,10 +56,10 @@ export class MemoryEngine implements QueueEngine {
         this.#values.delete(operation.key);
         const row = this.#rows.find(operation.key);
         if (row >= 0) this.#rows.delete(row);
-      } else if (operation.kind === "line") {
+      } else if (operation.kind === "lines") {
         const text = this.text(operation.key);
-        assert(text !== null, "a line is changed of a text");
-        this.#values.set(operation.key, withLine(text, operation.line));
+        assert(text !== null, "lines are changed of a text");
+        this.#values.set(operation.key, withLines(text, operation));
       } else {
         const value = operation.value;
         assert(typeof value === "string" || !("file" in value), "the memory engine makes no large files");

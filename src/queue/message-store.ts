@@ -10,7 +10,6 @@ import type { Clock, Millis } from "../runtime.ts";
 import { ContentCache } from "./content-cache.ts";
 import type { Durability, EngineLog, Operation, QueueEngine } from "./engine.ts";
 import {
-  changedText,
   type EntryParts,
   freshText,
   freshWaiting,
@@ -20,6 +19,7 @@ import {
   readParts,
   saysNothing,
   waitingAfter,
+  waitingLine,
 } from "./entry.ts";
 import { type Accept, chunkKey, contentKey, dropOrphans, IncomingMessage } from "./incoming.ts";
 import { MessageIndex, rests } from "./message-index.ts";
@@ -365,12 +365,7 @@ export class MessageStore implements QueueStore {
   }
 
   #rewrite(record: MessageRecord, durability: Durability, waiting: readonly Waiting[] | null = null): Promise<void> {
-    const operation: Operation = waiting === null ? headLine(record) : {
-      kind: "put",
-      key: record.key,
-      value: changedText(this.#index.text(record), record, waiting),
-    };
-    return this.#engine.commit([operation], durability);
+    return this.#engine.commit([waiting === null ? headLine(record) : headLines(record, waiting)], durability);
   }
 
   #deletions(record: MessageRecord): Operation[] {
@@ -395,5 +390,11 @@ export class MessageStore implements QueueStore {
 
 /** The record's present state over what is stored. */
 function headLine(record: MessageRecord): Operation {
-  return { kind: "line", key: record.key, line: headOf(record) };
+  return { kind: "lines", key: record.key, count: 1, lines: headOf(record) };
+}
+
+/** And who waits, put down when it is written: of a long list it changes often meanwhile. */
+function headLines(record: MessageRecord, waiting: readonly Waiting[]): Operation {
+  const head = headOf(record);
+  return { kind: "lines", key: record.key, count: 2, lines: () => head + waitingLine(waiting) };
 }

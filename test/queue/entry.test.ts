@@ -5,9 +5,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { withLine } from "../../src/queue/engine.ts";
+import { withLines } from "../../src/queue/engine.ts";
 import {
-  changedText,
   freshText,
   freshWaiting,
   headOf,
@@ -16,6 +15,7 @@ import {
   readRecord,
   recordOf,
   waitingAfter,
+  waitingLine,
 } from "../../src/queue/entry.ts";
 import type { Part } from "../../src/queue/key-rows.ts";
 import { latin1Encode } from "../../src/latin1.ts";
@@ -49,9 +49,9 @@ describe("queue entry", () => {
     assert.equal(parts.waiting.length, 2);
     Object.assign(record, { queue: "hold", attempts: 7, warned: true });
     const waiting = [{ ...parts.waiting[1]!, reason: "line\nend \xff", status: "4.4.1" }];
-    const deferred = changedText(text, record, waiting);
+    const deferred = withLines(text, { count: 2, lines: headOf(record) + waitingLine(waiting) });
     Object.assign(record, { attempts: 8, expired: true });
-    const changed = withLine(deferred, headOf(record));
+    const changed = withLines(deferred, { count: 1, lines: headOf(record) });
     for (const held of [readRecord("ABCDEF0", partOf(changed)), recordOf("ABCDEF0", headOf(record))]) {
       assert.deepEqual([held.queue, held.attempts, held.warned, held.expired, held.requeued], [
         "hold",

@@ -9,7 +9,7 @@
  */
 
 import { latin1EncodeInto } from "../../latin1.ts";
-import type { Operation, Value } from "../engine.ts";
+import type { LinesOperation, Operation, Value } from "../engine.ts";
 import type { Part } from "../key-rows.ts";
 import type { Crc32, Seeds } from "./segment.ts";
 
@@ -26,10 +26,17 @@ const BUFFER = 512 * 1024;
 /** A record up to here is put together in the buffer: one long piece is written faster than many short ones. */
 const COPIED = 64 * 1024;
 
-/** With what else is to be in the record of an operation that tells of a part alone. */
+/** Put down, with what else is to be in the record of an operation that tells of a part alone. */
 export type FramedOperation =
-  | Exclude<Operation, { readonly kind: "line" }>
-  | { readonly kind: "line"; readonly key: string; readonly line: string; readonly rest: Part };
+  | Exclude<Operation, LinesOperation>
+  | FramedLines;
+
+export interface FramedLines {
+  readonly kind: "lines";
+  readonly key: string;
+  readonly lines: string;
+  readonly rest: Part;
+}
 
 /** What of a value stands in the table. */
 function tableText(value: Value): string {
@@ -86,8 +93,8 @@ export class Framer {
     for (const operation of operations) {
       table += OPERATION_HEAD + operation.key.length;
       if (operation.kind === "delete") continue;
-      if (operation.kind === "line") {
-        table += operation.line.length + operation.rest.end - operation.rest.start;
+      if (operation.kind === "lines") {
+        table += operation.lines.length + operation.rest.end - operation.rest.start;
         continue;
       }
       const value = operation.value;
@@ -132,8 +139,8 @@ export class Framer {
       let rest: Part | null = null;
       let kind: number = KIND.delete;
       let length = 0;
-      if (operation.kind === "line") {
-        text = operation.line;
+      if (operation.kind === "lines") {
+        text = operation.lines;
         rest = operation.rest;
         kind = KIND.text;
         length = text.length + rest.end - rest.start;

@@ -6,7 +6,8 @@
 
 import { assert } from "../../errors.ts";
 import { latin1Decode } from "../../latin1.ts";
-import type { Operation, TextVisitor } from "../engine.ts";
+import type { TextVisitor } from "../engine.ts";
+import type { FramedLines, FramedOperation } from "./framing.ts";
 import { KeyRows, type Part } from "../key-rows.ts";
 import { NumberRows } from "../number-rows.ts";
 import { SortedKeys } from "../sorted-keys.ts";
@@ -242,15 +243,15 @@ export class Slots {
   }
 
   /** Takes over what a record did that starts at `offset` and whose bulk values start at `bulk` in it. */
-  apply(operations: readonly Operation[], segment: Segment, offset: number, bulk: number): void {
+  apply(operations: readonly FramedOperation[], segment: Segment, offset: number, bulk: number): void {
     for (const operation of operations) {
       const { key } = operation;
       if (operation.kind === "delete") {
         this.delete(key);
         continue;
       }
-      if (operation.kind === "line") {
-        this.#putLine(key, operation.line, segment, offset);
+      if (operation.kind === "lines") {
+        this.#putLines(key, operation, segment, offset);
         continue;
       }
       const value = operation.value;
@@ -267,12 +268,13 @@ export class Slots {
     }
   }
 
-  #putLine(key: string, line: string, segment: Segment, offset: number): void {
+  /** The rest is as long as it was when the lines were framed, wherever it stands by now. */
+  #putLines(key: string, { lines, rest }: FramedLines, segment: Segment, offset: number): void {
     const row = this.#keys.find(key);
-    assert(row >= 0, "a line is changed of a text");
-    const { bytes, start, end } = this.#keys.valuePart(row);
+    assert(row >= 0, "lines are changed of a text");
+    const length = this.#keys.valueLength(row);
     this.#leave(row, null);
-    this.#keys.putBefore(line, lineEnd(bytes, start, end) - start);
+    this.#keys.putBefore(lines, length - (rest.end - rest.start));
     this.#enter(row, TEXT, { segment, offset, start: 0, length: this.#keys.valueLength(row) });
   }
 

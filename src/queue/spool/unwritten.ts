@@ -1,16 +1,16 @@
 /**
- * Texts of commits that are not in the index yet: the last one of each key. Where only the first line of a text is
- * changed that alone is kept, as long as the rest is in the index.
+ * Texts of commits that are not in the index yet: the last one of each key. Where only the first lines of a text are
+ * changed they alone are kept, as long as the rest is in the index.
  */
 
-import { lineOf, type Operation, withLine } from "../engine.ts";
+import { lineOf, type LinesOperation, type Operation, textOfLines, withLines } from "../engine.ts";
 import type { Part } from "../key-rows.ts";
 import { lineEnd, type Slots } from "./slots.ts";
 
 export class UnwrittenTexts {
   readonly #slots: Slots;
   readonly #texts = new Map<string, string>();
-  readonly #lines = new Map<string, string>();
+  readonly #lines = new Map<string, LinesOperation>();
 
   constructor(slots: Slots) {
     this.#slots = slots;
@@ -20,32 +20,37 @@ export class UnwrittenTexts {
     const unwritten = this.#texts.get(key);
     if (unwritten !== undefined) return unwritten;
     const text = this.#slots.text(key);
-    const line = this.#lines.get(key);
-    return text === null || line === undefined ? text : withLine(text, line);
+    const lines = this.#lines.get(key);
+    return text === null || lines === undefined ? text : withLines(text, lines);
   }
 
   /** Bytes are good until the next change. */
   firstLine(key: string): string | Part | null {
-    const line = this.#lines.get(key);
-    if (line !== undefined) return line;
+    const lines = this.#lines.get(key);
+    if (lines !== undefined) return lineOf(textOfLines(lines.lines));
     const unwritten = this.#texts.get(key);
     if (unwritten !== undefined) return lineOf(unwritten);
     const part = this.#slots.textPart(key);
     return part === null ? null : { ...part, end: lineEnd(part.bytes, part.start, part.end) };
   }
 
-  /** The operations as they are to be written: a line of a text that is not in the index itself is the whole text. */
+  /**
+   * The operations as they are to be written: lines of a text that is not in the index itself are the whole text, and
+   * those that others follow which are on their way have these behind them.
+   */
   add(operations: readonly Operation[]): readonly Operation[] {
     let whole = operations;
     for (const [at, operation] of operations.entries()) {
       const { key } = operation;
-      if (operation.kind === "line") {
+      if (operation.kind === "lines") {
         const text = this.#texts.get(key);
         if (text === undefined) {
-          this.#lines.set(key, operation.line);
+          const lines = over(operation, this.#lines.get(key));
+          if (lines !== operation) whole = whole.with(at, lines);
+          this.#lines.set(key, lines);
           continue;
         }
-        const value = withLine(text, operation.line);
+        const value = withLines(text, operation);
         whole = whole.with(at, { kind: "put", key, value });
         this.#texts.set(key, value);
       } else if (operation.kind === "put" && typeof operation.value === "string") {
@@ -60,8 +65,8 @@ export class UnwrittenTexts {
   settle(operations: readonly Operation[]): void {
     for (const operation of operations) {
       const { key } = operation;
-      if (operation.kind === "line") {
-        if (this.#lines.get(key) === operation.line) this.#lines.delete(key);
+      if (operation.kind === "lines") {
+        if (this.#lines.get(key) === operation) this.#lines.delete(key);
       } else if (operation.kind === "put" && this.#texts.get(key) === operation.value) {
         this.#texts.delete(key);
       }
@@ -74,4 +79,11 @@ export class UnwrittenTexts {
     this.#lines.clear();
     for (const operations of left) this.add(operations);
   }
+}
+
+/** Lines in the place of others: what these had beyond them stays. */
+function over(operation: LinesOperation, former: LinesOperation | undefined): LinesOperation {
+  if (former === undefined || former.count <= operation.count) return operation;
+  const lines = (): string => withLines(textOfLines(former.lines), operation);
+  return { ...operation, count: former.count, lines };
 }

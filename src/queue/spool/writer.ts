@@ -10,7 +10,7 @@
 
 import { assert, messageOf, ResourceError } from "../../errors.ts";
 import type { Timer } from "../../runtime.ts";
-import type { Durability, Operation } from "../engine.ts";
+import { type Durability, type Operation, textOfLines } from "../engine.ts";
 import type { Part } from "../key-rows.ts";
 import { removeDurably, resourceError, type SpoolContext } from "./context.ts";
 import { type FramedOperation, Framer } from "./framing.ts";
@@ -22,10 +22,12 @@ const DONE: Promise<void> = Promise.resolve();
 
 /** One commit on its way to the log. */
 class Pending {
-  readonly operations: readonly Operation[];
+  operations: readonly Operation[];
   readonly lazy: boolean;
   /** A copy by compaction: only as long as the index still says this. */
   readonly copied: Slot | null;
+  /** As they were written. */
+  framed: readonly FramedOperation[] = [];
   offset = 0;
   bulk = 0;
 
@@ -60,6 +62,8 @@ export class Writer {
   #number = 0;
   #active: Segment | null = null;
   #records: Pending[] = [];
+  /** Those of them that are lazy lines of a text, by its key, as long as nothing else of it has come. */
+  readonly #lines = new Map<string, Pending>();
   readonly #texts: UnwrittenTexts;
   #copies: Pending[] = [];
   #waiting: Waiting | null = null;
@@ -91,10 +95,28 @@ export class Writer {
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     const whole = this.#texts.add(operations);
-    this.#records.push(new Pending(whole, durability === "lazy", null));
+    if (durability === "durable" || !this.#replace(whole)) this.#push(new Pending(whole, durability === "lazy", null));
     if (durability === "durable") return this.#request();
     this.#arm(this.#context.tuning.lazyDelay);
     return DONE;
+  }
+
+  #push(pending: Pending): void {
+    const { operations, lazy } = pending;
+    this.#records.push(pending);
+    if (this.#lines.size > 0) { for (const { key } of operations) this.#lines.delete(key); }
+    if (lazy && operations.length === 1 && operations[0]!.kind === "lines") {
+      this.#lines.set(operations[0]!.key, pending);
+    }
+  }
+
+  /** Lazy lines of a text take the place of such that wait: a message of many recipients has one for each. */
+  #replace(operations: readonly Operation[]): boolean {
+    const [only] = operations;
+    if (operations.length !== 1 || only!.kind !== "lines") return false;
+    const former = this.#lines.get(only!.key);
+    if (former !== undefined) former.operations = operations;
+    return former !== undefined;
   }
 
   /** The key's text as it was put last, in the index or on the way to it. */
@@ -195,6 +217,7 @@ export class Writer {
   #take(): Pending[] {
     let records = this.#records;
     this.#records = [];
+    this.#lines.clear();
     if (this.#copies.length > 0) {
       const { slots } = this.#context;
       const current = this.#copies.filter(({ operations, copied }) => slots.holds(operations[0]!.key, copied!));
@@ -233,7 +256,8 @@ export class Writer {
     framer.begin(start, segment.seeds);
     if (start === 0) framer.raw(headOf(this.#context.crc32, segment.seeds, this.#limits));
     for (const record of records) {
-      record.offset = framer.add(this.#framed(record.operations));
+      record.framed = this.#framed(record.operations);
+      record.offset = framer.add(record.framed);
       record.bulk = framer.tableBytes;
     }
     await segment.file!.write(framer.finish(), start);
@@ -243,22 +267,25 @@ export class Writer {
     return segment.size - start;
   }
 
-  /** Of texts of which a line is changed the rest is what the index has. */
+  /** Of texts of which lines are changed the rest is what the index has. */
   #framed(operations: readonly Operation[]): readonly FramedOperation[] {
-    if (!operations.some(({ kind }) => kind === "line")) return operations as readonly FramedOperation[];
+    if (!operations.some(({ kind }) => kind === "lines")) return operations as readonly FramedOperation[];
     return operations.map((operation) => {
-      if (operation.kind !== "line") return operation;
-      const part = this.#context.slots.textPart(operation.key);
-      assert(part !== null, "a line is changed of a text");
-      const { bytes, start, end } = part;
-      return { ...operation, rest: { bytes, start: lineEnd(bytes, start, end), end } };
+      if (operation.kind !== "lines") return operation;
+      const { key, count, lines } = operation;
+      const part = this.#context.slots.textPart(key);
+      assert(part !== null, "lines are changed of a text");
+      const { bytes, end } = part;
+      let { start } = part;
+      for (let at = 0; at < count; at++) start = lineEnd(bytes, start, end);
+      return { kind: "lines", key, lines: textOfLines(lines), rest: { bytes, start, end } };
     });
   }
 
   #apply(segment: Segment, records: readonly Pending[]): void {
     const { slots, tuning } = this.#context;
-    for (const { operations, offset, bulk } of records) {
-      slots.apply(operations, segment, offset, bulk);
+    for (const { operations, framed, offset, bulk } of records) {
+      slots.apply(framed, segment, offset, bulk);
       this.#texts.settle(operations);
     }
     if (segment.size >= tuning.segmentBytes) this.#seal();

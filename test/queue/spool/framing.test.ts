@@ -66,9 +66,9 @@ describe("framing", () => {
           { kind: "put", key: "c\xe9", value: bulk },
           { kind: "delete", key: `content:${i}` },
           {
-            kind: "line",
+            kind: "lines",
             key: `entry:${i}`,
-            line: "l\xe9\n",
+            lines: "l\xe9\n",
             rest: { bytes: rest, start: rest.length >> 2, end: rest.length },
           },
           { kind: "put", key: "large", value: { file: "ABC", size: 2 ** 40 } },
@@ -93,8 +93,8 @@ describe("framing", () => {
         const back = read[place]!;
         assert.equal(textOf(back.key), operation.key);
         if (operation.kind === "delete") assert.equal(back.kind, "delete");
-        else if (operation.kind === "line") {
-          assert.ok(back.kind === "text" && textOf(back.text) === operation.line + textOf(operation.rest));
+        else if (operation.kind === "lines") {
+          assert.ok(back.kind === "text" && textOf(back.text) === operation.lines + textOf(operation.rest));
         } else if (typeof operation.value === "string") {
           assert.ok(back.kind === "text" && textOf(back.text) === operation.value);
         } else if ("file" in operation.value) {

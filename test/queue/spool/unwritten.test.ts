@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import { crc32 } from "node:zlib";
 import { beforeEach, describe, it } from "node:test";
 import { latin1Decode } from "../../../src/latin1.ts";
-import type { Operation } from "../../../src/queue/engine.ts";
+import { type Operation, textOfLines } from "../../../src/queue/engine.ts";
+import type { FramedOperation } from "../../../src/queue/spool/framing.ts";
 import { Segment } from "../../../src/queue/spool/segment.ts";
 import { Slots } from "../../../src/queue/spool/slots.ts";
 import { UnwrittenTexts } from "../../../src/queue/spool/unwritten.ts";
@@ -21,7 +22,8 @@ beforeEach(() => {
 });
 
 const put = (value: string): Operation => ({ kind: "put", key: "k", value });
-const line = (first: string): Operation => ({ kind: "line", key: "k", line: `${first}\n` });
+const line = (first: string): Operation => ({ kind: "lines", key: "k", count: 1, lines: `${first}\n` });
+const lines = (two: string): Operation => ({ kind: "lines", key: "k", count: 2, lines: () => `${two}\n` });
 function firstLine(): string | null {
   const found = texts.firstLine("k");
   return found === null || typeof found === "string" ? found : latin1Decode(found.bytes, found.start, found.end);
@@ -29,9 +31,17 @@ function firstLine(): string | null {
 
 const seen = (): readonly (string | null)[] => [texts.text("k"), firstLine()];
 
+function framed(operation: Operation): FramedOperation {
+  if (operation.kind !== "lines") return operation;
+  const { key, count } = operation;
+  const { bytes, start, end } = slots.textPart(key)!;
+  const kept = latin1Decode(bytes, start, end).split("\n").slice(count).join("\n").length;
+  return { kind: "lines", key, lines: textOfLines(operation.lines), rest: { bytes, start: end - kept, end } };
+}
+
 /** What the writer does when a batch is stored. */
 function store(operations: readonly Operation[]): void {
-  slots.apply(operations, segment, 100, 0);
+  slots.apply(operations.map(framed), segment, 100, 0);
   texts.settle(operations);
 }
 
@@ -64,6 +74,20 @@ describe("unwritten texts", () => {
     assert.deepEqual(seen(), ["three\nother", "three\n"]);
     store(second);
     assert.deepEqual(seen(), ["three\nother", "three\n"]);
+  });
+  it("two lines, said when they are asked for, and one in the place of the first of them", () => {
+    slots.put("k", "text", { segment, offset: 64, start: 0, length: 12 }, "1\n2\nrest\nend");
+    const first = texts.add([lines("a\nb")]);
+    assert.deepEqual(seen(), ["a\nb\nrest\nend", "a\n"]);
+    const second = texts.add([line("c")]);
+    assert.deepEqual(seen(), ["c\nb\nrest\nend", "c\n"]);
+    store(first);
+    assert.deepEqual([seen(), slots.text("k")], [["c\nb\nrest\nend", "c\n"], "a\nb\nrest\nend"]);
+    store(second);
+    assert.deepEqual([seen(), slots.text("k")], [["c\nb\nrest\nend", "c\n"], "c\nb\nrest\nend"]);
+    store(texts.add([line("d")]));
+    store(texts.add([lines("longer than before\n")]));
+    assert.equal(slots.text("k"), "longer than before\n\nrest\nend");
   });
   it("what has not happened is forgotten, what is left is as it was", () => {
     texts.add([put("two\nother")]);
