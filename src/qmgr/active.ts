@@ -25,6 +25,8 @@ export class ActiveMessage {
   untried = false;
   readonly bounced: FailedNow[] = [];
   readonly deferred: FailedNow[] = [];
+  /** How many of the deferred the queue has been told of. */
+  noted = 0;
   /** Delivered, and the sender is to know it. */
   readonly succeeded: Failed[];
   /** All results, where the sender wants a report of them. */

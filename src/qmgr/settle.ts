@@ -8,7 +8,7 @@ import type { Config } from "../config/config.ts";
 import { messageOf, ResourceError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
-import type { QueueStore } from "../queue/store.ts";
+import type { Progress, QueueStore } from "../queue/store.ts";
 import type { Clock } from "../runtime.ts";
 import { statusOfClass } from "../status.ts";
 import type { ActiveMessage, FailedNow, Work } from "./active.ts";
@@ -53,7 +53,7 @@ export class Settling {
 
   /** One of its jobs is over. */
   ended(message: ActiveMessage): void {
-    if (--message.pending > 0) return;
+    if (--message.pending > 0) return this.#noteDeferred(message);
     const { work, left, store } = this.#services;
     if (message.untried && !message.hasFailures && message.toldOf.length === 0) {
       store.deactivate(message.entry.id);
@@ -64,6 +64,17 @@ export class Settling {
       left(message);
       work.end();
     });
+  }
+
+  /** While others are under way, the queue's list says why these wait. */
+  #noteDeferred(message: ActiveMessage): void {
+    const { store, logger } = this.#services;
+    const deferred = message.deferred.slice(message.noted).filter(isNews).map(reasonOf);
+    message.noted = message.deferred.length;
+    if (deferred.length === 0) return;
+    store.mark(message.entry.id, { done: [], deferred }, "lazy").catch((caught: unknown) =>
+      logger.warn(`${message.entry.id}: queue storage: ${messageOf(caught)}`)
+    );
   }
 
   /** The usual end, without a detour: everything went out. */
@@ -99,11 +110,7 @@ export class Settling {
     const due = deferred.length > 0 && !entry.warned && isLate(envelope.sender, envelope.arrived, now, config);
     const late = due && await this.#tell(message, notices.delayed(entry, deferred));
     const done = [...failed, ...message.toldOf].map(({ waiting }) => waiting.index);
-    const reasons = deferred.filter(isNews).map(({ waiting, result }) => ({
-      index: waiting.index,
-      reason: result.reason,
-      status: result.status.replace(/^5/, "4"),
-    }));
+    const reasons = deferred.filter(isNews).map(reasonOf);
     if (late) await store.warned(id);
     const progress = { done, deferred: reasons };
     if (message.untried) return store.defer(id, now, progress);
@@ -163,4 +170,9 @@ export class Settling {
 /** The queue does not say the same already. */
 function isNews({ waiting, result }: FailedNow): boolean {
   return waiting.reason !== result.reason || waiting.status !== result.status;
+}
+
+/** Of a deferral, as the queue keeps it. */
+function reasonOf({ waiting: { index }, result: { reason, status } }: FailedNow): Progress["deferred"][number] {
+  return { index, reason, status: status.replace(/^5/, "4") };
 }

@@ -194,7 +194,8 @@ export function saysNothing({ done, deferred }: Progress): boolean {
 
 /** Who still waits, with what is known now; in the order of the recipients, as before. */
 export function waitingAfter(former: readonly Waiting[], { done, deferred }: Progress): readonly Waiting[] {
-  if (done.length === 1 && deferred.length === 0) return without(former, done[0]!);
+  if (done.length === 1 && deferred.length === 0) return changed(former, done[0]!, null);
+  if (done.length === 0 && deferred.length === 1) return changed(former, deferred[0]!.index, deferred[0]!);
   const waiting: Waiting[] = [];
   const gone = new Set(done);
   const told = new Map(deferred.map((result) => [result.index, result]));
@@ -206,14 +207,22 @@ export function waitingAfter(former: readonly Waiting[], { done, deferred }: Pro
   return waiting;
 }
 
-function without(former: readonly Waiting[], index: number): readonly Waiting[] {
+/** One of them gone, or with news. */
+function changed(
+  former: readonly Waiting[],
+  index: number,
+  news: Progress["deferred"][number] | null,
+): readonly Waiting[] {
   let [low, high] = [0, former.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if (former[middle]!.index < index) low = middle + 1;
     else high = middle;
   }
-  return former[low]?.index === index ? former.toSpliced(low, 1) : former;
+  const one = former[low];
+  if (one?.index !== index) return former;
+  if (news === null) return former.toSpliced(low, 1);
+  return former.with(low, { ...one, reason: news.reason, status: news.status });
 }
 
 export function queueEntry(record: MessageRecord, parts: EntryParts): QueueEntry {

@@ -79,6 +79,17 @@ describe("queue entry", () => {
       readParts(any);
     }));
   });
+  it("who waits after an attempt is the same however it is found", () => {
+    const indexes = fc.uniqueArray(fc.nat(9));
+    fc.assert(fc.property(indexes, indexes, indexes, (left, done, told) => {
+      const all = freshWaiting(envelopeOf(1, ..."abcdefghij").recipients);
+      const former = all.filter(({ index }) => left.includes(index));
+      const deferred = told.map((index) => ({ index, reason: `r${index}`, status: "4.0.0" }));
+      const expected = former.filter(({ index }) => !done.includes(index))
+        .map((one) => ({ ...one, ...deferred.find(({ index }) => index === one.index) }));
+      assert.deepEqual(waitingAfter(former, { done, deferred }), expected);
+    }));
+  });
   it("who waits after an attempt is told in a time that grows as the recipients do", () => {
     const former = freshWaiting(envelopeOf(1, ...Array.from({ length: 100_000 }, (_, at) => `${at}@a`)).recipients);
     const done = former.filter(({ index }) => index % 2 === 0).map(({ index }) => index);
