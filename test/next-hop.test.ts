@@ -273,7 +273,8 @@ describe("one next hop beside another", { concurrency: true }, () => {
     });
     const running = await start({ routes: { "x.example": sink.port, "home.example": home.port } });
     try {
-      const id = await send(running, ["good1@x.example", "bad@x.example", "slow@x.example", "good2@x.example"]);
+      const given = ["good2@x.example", "bad@x.example", "slow@x.example", "good1@x.example", "Good2@X.example"];
+      const id = await send(running, given);
       await logged(running, id, /to=<good1@x\.example>.*status=sent/);
       await logged(running, id, /to=<good2@x\.example>.*status=sent/);
       await logged(running, id, /to=<slow@x\.example>.*dsn=4\.2\.1, status=deferred \(host .* said: 450 4\.2\.1 busy/);

@@ -317,7 +317,7 @@ export class CleanupMessage {
     const { rewriting } = this.#cleanup.services;
     if (rewriting === undefined || this.#refused !== null) return envelope;
     const sender = rewriting.nullSender(envelope.sender);
-    if (rewriting.idle) return { sender, recipients: envelope.recipients };
+    if (rewriting.idle) return { sender, recipients: rewriting.distinct(envelope.recipients) };
     const done = await rewriting.envelope({ ...envelope, sender }, this.#scope(this.#origin as Origin));
     if ("envelope" in done) return done.envelope;
     this.#refused = done.refused;

@@ -120,6 +120,18 @@ export class Rewriting {
       this.#config.enable_original_recipient;
   }
 
+  /** Where nothing else is done to them: each once. */
+  distinct(recipients: readonly Recipient[]): readonly Recipient[] {
+    if (recipients.length < 2) return recipients;
+    const seen = new Set<string>();
+    return recipients.filter((recipient) => {
+      const folded = foldCase(keyOf(recipient, recipient.original || recipient.address));
+      if (seen.has(folded)) return false;
+      if (this.remembers(seen.size)) seen.add(folded);
+      return true;
+    });
+  }
+
   /** duplicate_filter_limit: so many recipients of a message are told apart. */
   remembers(count: number): boolean {
     const { duplicate_filter_limit: limit } = this.#config;
@@ -260,6 +272,11 @@ function sure(answer: string | "unsure"): string {
   return answer;
 }
 
+/** What two recipients have in common when they are one; upper and lower case aside. */
+function keyOf({ originalRecipient, notify, address }: Recipient, original: string): string {
+  return `${originalRecipient}\n${notify.join()}\n${original}\n${address}`;
+}
+
 /** One message's recipients on their way. */
 class EnvelopeRewriting {
   readonly #rewriting: Rewriting;
@@ -307,8 +324,7 @@ class EnvelopeRewriting {
     for (const alias of aliases ?? [recipient.address]) {
       const address = alias === "" ? this.#rewriting.nobody : alias;
       const keeps = this.#rewriting.keepsOriginal;
-      const key = keeps ? `${recipient.originalRecipient}\n${notify.join()}\n${original}\n${address}` : address;
-      const folded = foldCase(key);
+      const folded = foldCase(keeps ? keyOf({ ...recipient, notify, address }, original) : address);
       if (this.#seen.has(folded)) continue;
       if (this.#rewriting.remembers(this.#seen.size)) this.#seen.add(folded);
       this.#out.push({ ...recipient, address, notify, original: original === address ? "" : original });

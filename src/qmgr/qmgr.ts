@@ -16,6 +16,7 @@ import type { Clock, Millis, Timer } from "../runtime.ts";
 import { ActiveMessage, Work } from "./active.ts";
 import { type AgentService, Dispatch, type Group } from "./dispatch.ts";
 import { queueName } from "./queue-name.ts";
+import { inOrder } from "./recipient-order.ts";
 import { bouncedResult, suspendedResult } from "./report.ts";
 import { agreeing } from "./rules.ts";
 import { Settling } from "./settle.ts";
@@ -310,7 +311,7 @@ export class Qmgr {
         this.#work.end();
       });
     }
-    for (const group of groups.values()) this.#dispatch.enqueue(message, group);
+    for (const group of inOrder(groups)) this.#dispatch.enqueue(message, group);
     this.#dispatch.pump();
     this.#settling.ended(message);
   }

@@ -131,6 +131,18 @@ describe("an envelope", () => {
     assert.equal(await sent(`${aliases}enable_original_recipient = no`, "", two), " -> one@x.example(one@all.example)");
   });
 
+  test("keeps each recipient once where nothing is set too, but not what is asked of it in two ways", () => {
+    const one = plainRecipient("a@x.example");
+    const others = [{ ...one, notify: ["never" as const] }, { ...one, originalRecipient: "rfc822;b@x.example" }];
+    const again = { ...one, address: "A@X.example" };
+    assert.deepEqual(made("").distinct([one, ...others, again, ...others]), [one, ...others]);
+    assert.deepEqual(made("duplicate_filter_limit = 1").distinct([one, ...others, again, ...others]), [
+      one,
+      ...others,
+      ...others,
+    ]);
+  });
+
   test("is not mapped where no_address_mappings says so", async () => {
     const main = `canonical_maps = ${CANONICAL}\nvirtual_alias_maps = ${ALIASES}\nalways_bcc = all`;
     const scope = { ...SCOPE, mapped: false, copies: false };

@@ -141,7 +141,7 @@ describe("which delivery starts", () => {
   test("one recipient a delivery: each recipient has its own window, whatever the extension", async () => {
     const desk = await Desk.make({ main: "recipient_delimiter = +", recipientLimit: 1 });
     await desk.accept(["a@x", "a+1@x", "A+2@x", "b@x"]);
-    assert.deepEqual(desk.started, ["a@x", "b@x", "a+1@x"]);
+    assert.deepEqual(desk.started, ["A+2@x", "b@x", "a+1@x"]);
   });
 
   test("a lookup that cannot answer defers that recipient alone", async () => {
