@@ -134,6 +134,28 @@ describe("spool on a disk that fails", () => {
     await reopened.close();
   });
 
+  it("however long a disk is full: of what changes again and again the last is kept", async () => {
+    const bed = makeBed(7);
+    const store = await bed.open();
+    const id = await one(store, 1);
+    store.activate(id);
+    let full = true;
+    let written = 0;
+    bed.disk.fault = (operation, path) => full && operation === "write" && isLog(path) ? "ENOSPC" : null;
+    for (let due = 1; due <= 60; due++) {
+      await store.defer(id, due);
+      await assert.rejects(store.sync(), { code: "ENOSPC" });
+    }
+    full = false;
+    await store.sync();
+    for (const [path, inode] of bed.disk.names) {
+      if (isLog(path)) written += Buffer.from(inode.bytes()).toString("latin1").split(`entry:${id}1 D`).length - 1;
+    }
+    assert.ok(written <= 2, `written ${written} times`);
+    await store.close();
+    assert.equal((await bed.open()).get(id)!.attempts, 60);
+  });
+
   it("a full disk rejects with ENOSPC; with space again mail is taken, and lazy changes were kept", async () => {
     const bed = makeBed(2);
     const store = await bed.open();
