@@ -74,7 +74,7 @@ export class Mta {
   #opening: Promise<void> | null = null;
   readonly #sessionRoom: number;
   #over: Promise<void> | null = null;
-  /** The newest worker that serves, once this one retires. */
+  /** The one that serves after this one, as far as it knows: once it is over, nobody tells it of those after that. */
   #successor: Mta | null = null;
   readonly #queued = (committed: Committed): void => this.#newest.qmgr.wake(committed);
 
@@ -117,12 +117,13 @@ export class Mta {
       queued: this.#queued,
     };
     this.qmgr = this.#openQmgr(classes, bounce, new Requeue(pickup, store));
-    this.flush = new SiteFlush({ runtime, config: own("flush"), store, qmgr: this.qmgr, warn });
+    const qmgr = { flush: (ids: readonly string[] | "all"): void => this.#newest.qmgr.flush(ids) };
+    this.flush = new SiteFlush({ runtime, config: own("flush"), store, qmgr, warn });
     this.pickup = new Pickup(pickup);
   }
 
   get #newest(): Mta {
-    return this.#successor ?? this;
+    return this.#successor === null ? this : this.#successor.#newest;
   }
 
   get #others(): readonly Mta[] {
@@ -166,7 +167,7 @@ export class Mta {
       notices: this.#verify.notices(this.#notices(bounce)),
       requeue: (entry) => requeue.take(entry),
       elsewhere: (id) => this.#others.some((one) => one.qmgr.isActive(id)),
-      handedBack: () => this.#successor?.qmgr.look(),
+      handedBack: () => this.#newest.qmgr.look(),
     });
   }
 

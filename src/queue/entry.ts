@@ -11,6 +11,7 @@
 import type { Envelope, QueueId, Recipient } from "../envelope.ts";
 import type { Millis } from "../runtime.ts";
 import { latin1EncodeInto } from "../latin1.ts";
+import type { LinesOperation } from "./engine.ts";
 import { FieldReader } from "./field-reader.ts";
 import type { Part } from "./key-rows.ts";
 import type { Progress, QueueEntry, QueueName, Waiting } from "./store.ts";
@@ -91,6 +92,17 @@ export function freshText(record: MessageRecord, envelope: Envelope): string {
 /** The second line: who waits now. */
 export function waitingLine(waiting: readonly Waiting[]): string {
   return `${JSON.stringify(waiting.map(({ index, reason, status }) => [index, reason, status]))}\n`;
+}
+
+/** The record's present state over what is stored. */
+export function headLine(record: MessageRecord): LinesOperation {
+  return { kind: "lines", key: record.key, count: 1, lines: headOf(record) };
+}
+
+/** And who waits, put down when it is written: of a long list it changes often meanwhile. */
+export function headLines(record: MessageRecord, waiting: readonly Waiting[]): LinesOperation {
+  const head = headOf(record);
+  return { kind: "lines", key: record.key, count: 2, lines: () => head + waitingLine(waiting) };
 }
 
 const SPACE = 32;

@@ -9,6 +9,7 @@
 import type { Envelope, QueueId } from "../envelope.ts";
 import { assert } from "../errors.ts";
 import type { LargeFile, LargeWriter, Operation, QueueEngine } from "./engine.ts";
+import type { MessageRecord } from "./entry.ts";
 import type { Committed, Incoming } from "./store.ts";
 import { LARGE_MESSAGE } from "./store.ts";
 
@@ -19,6 +20,13 @@ const BEHIND_LIMIT = 1024 * 1024;
 const CONTENT = "content:";
 export const contentKey = (id: QueueId): string => `${CONTENT}${id}`;
 export const chunkKey = (id: QueueId, number: number): string => `${CONTENT}${id}:${number}`;
+
+/** What removes a message. */
+export function deletionsOf({ id, key, chunks }: MessageRecord): Operation[] {
+  const operations: Operation[] = [{ kind: "delete", key }, { kind: "delete", key: contentKey(id) }];
+  for (let n = 0; n < chunks; n++) operations.push({ kind: "delete", key: chunkKey(id, n) });
+  return operations;
+}
 
 const SCAN_PAGE = 10_000;
 

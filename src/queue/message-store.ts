@@ -13,15 +13,15 @@ import {
   type EntryParts,
   freshText,
   freshWaiting,
-  headOf,
+  headLine,
+  headLines,
   MessageRecord,
   queueEntry,
   readParts,
   saysNothing,
   waitingAfter,
-  waitingLine,
 } from "./entry.ts";
-import { type Accept, chunkKey, contentKey, dropOrphans, IncomingMessage } from "./incoming.ts";
+import { type Accept, chunkKey, contentKey, deletionsOf, dropOrphans, IncomingMessage } from "./incoming.ts";
 import { MessageIndex, rests } from "./message-index.ts";
 import { QueueIds } from "./queue-id.ts";
 import type {
@@ -48,10 +48,11 @@ export interface StoreOptions {
 
 const EVERYWHERE: readonly QueueName[] = ["incoming", "active", "deferred", "hold", "corrupt"];
 
-/** A message that an operator changes, and where it was. */
-interface Change {
+/** A message that an operator changes, and what it was; `removed`: it has left the index. */
+interface Change extends Pick<MessageRecord, "origin" | "requeued"> {
   readonly record: MessageRecord;
   readonly former: QueueName;
+  readonly removed: boolean;
 }
 
 const READ_STEP = 256 * 1024;
@@ -64,6 +65,8 @@ export class MessageStore implements QueueStore {
   #ids: QueueIds | null = null;
   readonly #index: MessageIndex;
   readonly #contents: ContentCache;
+  /** Operators' wishes that are being written; none of them rejects. */
+  readonly #wishes = new Map<QueueId, Promise<void>>();
 
   constructor(engine: QueueEngine, options: StoreOptions) {
     this.kind = engine.kind;
@@ -169,8 +172,8 @@ export class MessageStore implements QueueStore {
     return this.#change(ids, within, (record) => {
       // First: a delivery that is under way must not write the entry again behind its deletion.
       this.#forget(record);
-      return this.#deletions(record);
-    }, (record, former) => former === "active" ? this.#backFromActive(record) : this.#index.enter(record));
+      return deletionsOf(record);
+    }, (record, { former }) => former === "active" ? this.#backFromActive(record) : this.#index.enter(record));
   }
 
   hold(ids: readonly QueueId[], within = EVERYWHERE): Promise<readonly QueueId[]> {
@@ -178,8 +181,9 @@ export class MessageStore implements QueueStore {
       if (record.queue === "corrupt") return null;
       if (record.queue !== "hold") this.#index.move(record, "hold");
       return [headLine(record)];
-    }, (record, former) => {
-      if (former === "hold" || this.#index.queueOf(record.id) !== "hold") return;
+    }, (record, { former, origin }) => {
+      if (former === "hold" || record.queue !== "hold") return;
+      record.origin = origin;
       if (former === "active") this.#backFromActive(record);
       else this.#index.move(record, former);
     });
@@ -192,7 +196,7 @@ export class MessageStore implements QueueStore {
       this.#index.defer(record, now);
       return [headLine(record)];
     }, (record) => {
-      if (this.#index.queueOf(record.id) === "deferred") this.#index.move(record, "hold");
+      if (record.queue === "deferred") this.#index.move(record, "hold");
     });
   }
 
@@ -203,9 +207,9 @@ export class MessageStore implements QueueStore {
       record.requeued = true;
       if (rests(record.queue)) this.#index.defer(record, now);
       return [headLine(record)];
-    }, (record, former) => {
-      record.requeued = false;
-      if (former === "hold" && this.#index.queueOf(record.id) === "deferred") this.#index.move(record, former);
+    }, (record, { former, requeued }) => {
+      record.requeued = requeued;
+      if (former === "hold" && record.queue === "deferred") this.#index.move(record, former);
     });
   }
 
@@ -219,39 +223,50 @@ export class MessageStore implements QueueStore {
     });
   }
 
-  /** `act` changes the index and tells what the storage is to do; null: nothing. All happens or, if it fails, none. */
+  /**
+   * `act` changes the index and tells what the storage is to do; null: nothing. All happens or, if it fails, none.
+   * Wishes for one message come one after the other: what undoes one would undo those after it.
+   */
   async #change(
     ids: readonly QueueId[],
     within: readonly QueueName[],
     act: (record: MessageRecord) => readonly Operation[] | null,
-    undo: (record: MessageRecord, former: QueueName) => void,
+    undo: (record: MessageRecord, change: Change) => void,
   ): Promise<readonly QueueId[]> {
+    for (let other = this.#wishFor(ids); other !== null; other = this.#wishFor(ids)) await other;
     const changes: Change[] = [];
     const operations: Operation[] = [];
     for (const id of ids) {
       const record = this.#index.record(id);
       if (record === null || !within.includes(record.queue)) continue;
-      const former = record.queue;
+      const { queue: former, origin, requeued } = record;
       const own = act(record);
       if (own === null) continue;
       operations.push(...own);
-      changes.push({ record, former });
+      changes.push({ record, former, origin, requeued, removed: !this.#index.has(id) });
     }
     if (changes.length === 0) return [];
-    try {
-      await this.#engine.commit(operations, "durable");
-    } catch (caught) {
-      for (const { record, former } of changes.reverse()) undo(record, former);
-      // What was noted of them meanwhile is still to be written, and tells of what has not happened.
-      for (const { record: { id } } of changes) this.#restate(id);
+    const written = this.#engine.commit(operations, "durable").catch((caught: unknown) => {
+      for (const change of changes.reverse()) this.#undo(change, undo);
       throw caught;
-    }
+    }).finally(() => changes.forEach(({ record: { id } }) => this.#wishes.delete(id)));
+    const over = written.catch(() => {});
+    for (const { record: { id } } of changes) this.#wishes.set(id, over);
+    await written;
     return changes.map(({ record }) => record.id);
   }
 
-  #restate(id: QueueId): void {
-    const record = this.#index.record(id);
-    if (record !== null && record.queue !== "corrupt") this.#rewrite(record, "lazy").catch(() => {});
+  #wishFor(ids: readonly QueueId[]): Promise<void> | null {
+    const id = this.#wishes.size === 0 ? undefined : ids.find((one) => this.#wishes.has(one));
+    return id === undefined ? null : this.#wishes.get(id)!;
+  }
+
+  /** What was noted of it meanwhile is still to be written, and tells of what has not happened. */
+  #undo(change: Change, undo: (record: MessageRecord, change: Change) => void): void {
+    const record = change.removed ? change.record : this.#index.record(change.record.id);
+    if (record === null) return;
+    undo(record, change);
+    if (record.queue !== "corrupt") this.#rewrite(record, "lazy").catch(() => {});
   }
 
   /** Its delivery may have ended meanwhile, and nobody would try it again: as if it were released. */
@@ -368,33 +383,13 @@ export class MessageStore implements QueueStore {
     return this.#engine.commit([waiting === null ? headLine(record) : headLines(record, waiting)], durability);
   }
 
-  #deletions(record: MessageRecord): Operation[] {
-    const operations: Operation[] = [
-      { kind: "delete", key: record.key },
-      { kind: "delete", key: contentKey(record.id) },
-    ];
-    for (let n = 0; n < record.chunks; n++) operations.push({ kind: "delete", key: chunkKey(record.id, n) });
-    return operations;
-  }
-
   #remove(record: MessageRecord, durability: Durability): Promise<void> {
     this.#forget(record);
-    return this.#engine.commit(this.#deletions(record), durability);
+    return this.#engine.commit(deletionsOf(record), durability);
   }
 
   #forget(record: MessageRecord): void {
     this.#index.leave(record);
     this.#contents.remove(record.id);
   }
-}
-
-/** The record's present state over what is stored. */
-function headLine(record: MessageRecord): Operation {
-  return { kind: "lines", key: record.key, count: 1, lines: headOf(record) };
-}
-
-/** And who waits, put down when it is written: of a long list it changes often meanwhile. */
-function headLines(record: MessageRecord, waiting: readonly Waiting[]): Operation {
-  const head = headOf(record);
-  return { kind: "lines", key: record.key, count: 2, lines: () => head + waitingLine(waiting) };
 }

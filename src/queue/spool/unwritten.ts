@@ -81,9 +81,19 @@ export class UnwrittenTexts {
   }
 }
 
-/** Lines in the place of others: what these had beyond them stays. */
-function over(operation: LinesOperation, former: LinesOperation | undefined): LinesOperation {
-  if (former === undefined || former.count <= operation.count) return operation;
+/** A first line, and the lines of a former operation from which the second is. */
+interface Joined extends LinesOperation {
+  readonly former: LinesOperation;
+}
+
+/**
+ * Lines in the place of others: what these had beyond them stays. It is taken from the operation that had it first: a
+ * storage that takes nothing for hours must not make a chain of all that came meanwhile.
+ */
+function over(operation: LinesOperation, last: LinesOperation | undefined): LinesOperation {
+  if (last === undefined || last.count <= operation.count) return operation;
+  const former = "former" in last ? (last as Joined).former : last;
   const lines = (): string => withLines(textOfLines(former.lines), operation);
-  return { ...operation, count: former.count, lines };
+  const joined: Joined = { ...operation, count: former.count, lines, former };
+  return joined;
 }

@@ -95,28 +95,25 @@ export class Writer {
   commit(operations: readonly Operation[], durability: Durability): Promise<void> {
     if (this.#stopped !== null) return Promise.reject(this.#stopped);
     const whole = this.#texts.add(operations);
-    if (durability === "durable" || !this.#replace(whole)) this.#push(new Pending(whole, durability === "lazy", null));
+    this.#push(new Pending(whole, durability === "lazy", null));
     if (durability === "durable") return this.#request();
     this.#arm(this.#context.tuning.lazyDelay);
     return DONE;
   }
 
+  /** Lazy lines of a text take the place of such that wait: a message of many recipients has one for each. */
   #push(pending: Pending): void {
     const { operations, lazy } = pending;
+    const only = lazy && operations.length === 1 ? operations[0]! : null;
+    const lines = only?.kind === "lines" ? only.key : null;
+    const former = lines === null ? undefined : this.#lines.get(lines);
+    if (former !== undefined) {
+      former.operations = operations;
+      return;
+    }
     this.#records.push(pending);
     if (this.#lines.size > 0) { for (const { key } of operations) this.#lines.delete(key); }
-    if (lazy && operations.length === 1 && operations[0]!.kind === "lines") {
-      this.#lines.set(operations[0]!.key, pending);
-    }
-  }
-
-  /** Lazy lines of a text take the place of such that wait: a message of many recipients has one for each. */
-  #replace(operations: readonly Operation[]): boolean {
-    const [only] = operations;
-    if (operations.length !== 1 || only!.kind !== "lines") return false;
-    const former = this.#lines.get(only!.key);
-    if (former !== undefined) former.operations = operations;
-    return former !== undefined;
+    if (lines !== null) this.#lines.set(lines, pending);
   }
 
   /** The key's text as it was put last, in the index or on the way to it. */
@@ -358,7 +355,10 @@ export class Writer {
 
   /** After a failure: lazy records are tried again, before all that came later. */
   #keepLazy(records: readonly Pending[]): void {
-    this.#records.unshift(...records.filter(({ lazy }) => lazy));
+    const later = this.#records;
+    this.#records = [];
+    this.#lines.clear();
+    for (const record of [...records.filter(({ lazy }) => lazy), ...later]) this.#push(record);
     this.#texts.reset(this.#records.map(({ operations }) => operations));
     if (!this.#unfinished()) return;
     this.#disarm();

@@ -107,6 +107,55 @@ describe("spool on a disk that fails", () => {
     assert.deepEqual([again.queueOf(requeued), again.get(requeued)!.requeued], ["incoming", false]);
     await again.close();
   });
+
+  it("nor does that of a message that rests, and it undoes no wish that came after it", async () => {
+    const bed = makeBed(6);
+    const store = await bed.open();
+    const ids = [await one(store, 1), await one(store, 2), await one(store, 3)] as const;
+    const [expired, requeued, held] = ids;
+    for (const id of ids) {
+      store.activate(id);
+      await store.defer(id, 5);
+    }
+    await store.sync();
+    // Both attempts of the first batch.
+    let failing = 2;
+    bed.disk.fault = (operation, path) => operation === "write" && isLog(path) && failing-- > 0 ? "ENOSPC" : null;
+    const wishes = [store.expire([expired]), store.requeue([requeued]), store.hold([held])];
+    for (const id of [expired, requeued]) void store.flush(id);
+    const again = store.hold([held]);
+    for (const wish of wishes) await assert.rejects(wish, { code: "ENOSPC" });
+    assert.deepEqual(await again, [held]);
+    const flags = (of: QueueStore): unknown[] => [of.get(expired)!.expired, of.get(requeued)!.requeued];
+    assert.deepEqual([flags(store), store.queueOf(held)], [[false, false], "hold"]);
+    await store.close();
+    const reopened = await bed.open();
+    assert.deepEqual([flags(reopened), reopened.queueOf(held)], [[false, false], "hold"]);
+    await reopened.close();
+  });
+
+  it("however long a disk is full: of what changes again and again the last is kept", async () => {
+    const bed = makeBed(7);
+    const store = await bed.open();
+    const id = await one(store, 1);
+    store.activate(id);
+    let full = true;
+    let written = 0;
+    bed.disk.fault = (operation, path) => full && operation === "write" && isLog(path) ? "ENOSPC" : null;
+    for (let due = 1; due <= 60; due++) {
+      await store.defer(id, due);
+      await assert.rejects(store.sync(), { code: "ENOSPC" });
+    }
+    full = false;
+    await store.sync();
+    for (const [path, inode] of bed.disk.names) {
+      if (isLog(path)) written += Buffer.from(inode.bytes()).toString("latin1").split(`entry:${id}1 D`).length - 1;
+    }
+    assert.ok(written <= 2, `written ${written} times`);
+    await store.close();
+    assert.equal((await bed.open()).get(id)!.attempts, 60);
+  });
+
   it("a full disk rejects with ENOSPC; with space again mail is taken, and lazy changes were kept", async () => {
     const bed = makeBed(2);
     const store = await bed.open();

@@ -57,6 +57,17 @@ describe("unwritten texts", () => {
     store(second);
     assert.deepEqual([seen(), slots.text("k")], [["three, longer\nrest", "three, longer\n"], "three, longer\nrest"]);
   });
+  it("however many lines follow two that are on their way, only the last of them is asked", () => {
+    slots.put("k", "text", { segment, offset: 64, start: 0, length: 12 }, "one\ntwo\nrest");
+    let asked = 0;
+    const long = { kind: "lines", key: "k", count: 2, lines: () => (asked++, "1\n2\n") } as const;
+    texts.add([long]);
+    let last: readonly Operation[] = [];
+    for (let at = 0; at < 20_000; at++) last = texts.add([line(`${at}`)]);
+    assert.deepEqual([seen(), asked], [["19999\n2\nrest", "19999\n"], 2]);
+    store(last);
+    assert.deepEqual(seen(), ["19999\n2\nrest", "19999\n"]);
+  });
   it("a line of a text that is on its way itself becomes the whole text", () => {
     const first = texts.add([put("two\nother")]);
     const second = texts.add([line("three"), { kind: "delete", key: "x" }]);
