@@ -4,6 +4,7 @@
  */
 
 import { asciiDomain } from "./idna.ts";
+import { literalAddress } from "./ip-address.ts";
 import { latin1Of, unicodeOf } from "./latin1.ts";
 
 /** Characters of an atom (RFC 5322 §3.2.3) and everything above ASCII, as Postfix takes them. */
@@ -140,16 +141,10 @@ function adjacentWords(list: readonly Token[]): boolean {
 
 const LABEL = /^[A-Za-z0-9_\x80-\xff]([A-Za-z0-9_\x80-\xff-]*[A-Za-z0-9_\x80-\xff])?$/;
 
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}$/;
-/** The characters of an IPv6 address (RFC 5321 §4.1.3); whether it is one, the resolver finds out. */
-const IPV6 = /^(?=.*:.*:)[0-9A-Fa-f:]{2,39}(?:\.\d+\.\d+\.\d+)?$/;
-
 /** A host name as Postfix's valid_hostname(3) takes it, or an address literal. */
 export function validDomain(domain: string): boolean {
   if (domain.startsWith("[")) {
-    const literal = domain.slice(1, -1);
-    if (!domain.endsWith("]")) return false;
-    return /^ipv6:/i.test(literal) ? IPV6.test(literal.slice(5)) : IPV4.test(literal);
+    return domain.endsWith("]") && literalAddress(domain.slice(1, -1)) !== null;
   }
   const name = domain.endsWith(".") ? domain.slice(0, -1) : domain;
   if (name.length === 0 || name.length > 255 || /^[0-9.]+$/.test(name)) return false;

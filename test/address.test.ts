@@ -88,7 +88,22 @@ test("validDomain", () => {
   ) {
     assert.equal(validDomain(good), true, good);
   }
-  for (const wrong of ["", ".", "a..b", "-a", "a-", "[1.2.3]", "[", "1.2.3.4", `${"a".repeat(64)}.example`, "a b"]) {
+  for (
+    const wrong of [
+      "",
+      ".",
+      "a..b",
+      "-a",
+      "a-",
+      "[1.2.3]",
+      "[IPv6:1::2::3]",
+      "[0.1.2.3]",
+      "[",
+      "1.2.3.4",
+      `${"a".repeat(64)}.example`,
+      "a b",
+    ]
+  ) {
     assert.equal(validDomain(wrong), false, wrong);
   }
 });

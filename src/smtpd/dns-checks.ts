@@ -11,7 +11,8 @@ import type { LookupTable } from "../maps/map.ts";
 import { matchClient, type MatchList } from "../match-list.ts";
 import { accessAnswer, type AccessQuery, type AccessServices, domainKeys, type Key, networkKeys } from "./access.ts";
 import type { Subject, Verdict } from "./facts.ts";
-import { literalAddress, validHostAddress } from "./host-name.ts";
+import { literalAddress } from "../ip-address.ts";
+import { validHostAddress } from "./host-name.ts";
 import type { Judging } from "./judging.ts";
 import { plainAddress } from "./resolved.ts";
 
