@@ -22,7 +22,8 @@ import { FILTERED, OpenMail, unicodeOf } from "./open-mail.ts";
 import { receivedHeader } from "./received.ts";
 import { xforwardValues } from "../xforward.ts";
 import { clientText, type Forwarded, messageOrigin, NOT_FORWARDED } from "./xclient.ts";
-import { isRefusal, type MailCommand, parseBdat, parseMail, parseRcpt, type RcptCommand } from "./transaction.ts";
+import { isRefusal, isUndeclared, type MailCommand, parseBdat, parseMail, parseRcpt } from "./transaction.ts";
+import type { RcptCommand } from "./transaction.ts";
 
 /** Tells the messages of this process apart, for policy services. */
 let instances = 0;
@@ -105,19 +106,18 @@ export class Mail {
   }
 
   #mailFrom(command: MailCommand): Outcome | Promise<Outcome> {
-    const { config, clock } = this.#host;
-    const { line } = this;
+    const { config: { message_size_limit: limit }, clock, syntax } = this.#host;
     const tooMuch = this.#limits.message();
     if (tooMuch !== null) return bad(tooMuch);
     const facts = { ...this.facts(), sender: command.sender, size: command.size };
-    const limit = config.message_size_limit;
     if (limit > 0 && command.size > limit) return this.rejected(REPLY.tooBig, facts);
     if (this.#host.diskFull(command.size)) return this.rejected(REPLY.noSpace, facts);
+    if (isUndeclared(command.sender, syntax, command.smtputf8)) return bad(REPLY.mustDeclareUtf8);
     const judged = this.judged(this.#host.judge("sender", facts, this.policy), facts, () => {
       const arrived = clock.now();
       this.#instance = `${this.#client.port.toString(16)}.${arrived.toString(16)}.${(instances++).toString(16)}`;
       this.#tooBig = false;
-      this.#transaction = new OpenMail(command, arrived, line);
+      this.#transaction = new OpenMail(command, arrived, this.line);
       return good(REPLY.senderOk);
     });
     return after(judged, (outcome) => {

@@ -45,7 +45,7 @@ export interface SyntaxOptions {
 const isUtf8Option = ({ text }: Word): boolean => text.toUpperCase() === "SMTPUTF8";
 
 /** Whether the address needs SMTPUTF8, which the client has not `declared`. */
-function isUndeclared(address: string, options: SyntaxOptions, declared: boolean): boolean {
+export function isUndeclared(address: string, options: SyntaxOptions, declared: boolean): boolean {
   return !declared && options.utf8 === "strict" && /[\x80-\xff]/.test(address);
 }
 
@@ -104,7 +104,6 @@ export function parseMail(
       if (isRefusal(changed)) return changed;
       command = changed;
     }
-    if (isUndeclared(command.sender, options, smtputf8)) return refuse(REPLY.mustDeclareUtf8);
     return { ...command, envid: command.envid.trimEnd() };
   });
 }
