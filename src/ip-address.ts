@@ -46,3 +46,27 @@ function ipv4Bytes(text: string): Uint8Array | null {
 export function addressText(bytes: Uint8Array): string {
   return bytes.length === 4 ? bytes.join(".") : ipaddr.fromByteArray([...bytes]).toString();
 }
+
+/** What Postfix takes for an IPv4 address: leading zeros pass, and 0 comes first in 0.0.0.0 alone. */
+export function validIpv4(text: string): boolean {
+  const parts = text.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^[0-9]{1,9}$/.test(part) && Number(part) <= 255)) return false;
+  return Number(parts[0]) > 0 || parts.every((part) => Number(part) === 0);
+}
+
+/** What Postfix takes for an IPv6 address: three fields are enough, "::" may stand once. */
+export function validIpv6(text: string): boolean {
+  const fields = text.split(":");
+  const dotted = text.includes(".");
+  if (fields.length < 3 || fields.length > (dotted ? 7 : 8)) return false;
+  if (dotted && !validIpv4(fields.pop() as string)) return false;
+  if (!fields.every((field) => /^[0-9A-Fa-f]{0,4}$/.test(field))) return false;
+  return !/^:[^:]|[^:]:$|::.*::|:::/.test(text);
+}
+
+/** The address of a mail address literal without its brackets ("IPv6:" before IPv6); null: it is none. */
+export function literalAddress(text: string): string | null {
+  if (!/^ipv6:/i.test(text)) return validIpv4(text) ? text : null;
+  const bare = text.slice("ipv6:".length);
+  return validIpv6(bare) ? bare : null;
+}

@@ -304,7 +304,9 @@ export class Mta {
   #smtpd(service: Service, stressed: boolean): Smtpd {
     const config = stressed ? this.#loaded.stressedFor(service) : this.#loaded.configFor(service);
     const classes = new AddressClasses(config, this.#runtime, this.#tableOptions());
-    const resolver = new AddressResolver(config, classes, this.#runtime, this.#tableOptions());
+    const { smtputf8_enable } = ownConfig(this.#loaded, "rewrite");
+    const resolving = { ...config, smtputf8_enable };
+    const resolver = new AddressResolver(resolving, classes, this.#runtime, this.#tableOptions());
     return new Smtpd({
       runtime: this.#runtime,
       config,

@@ -17,7 +17,8 @@ import type { QueueEntry, QueueStore } from "../queue/store.ts";
 import type { Runtime } from "../runtime.ts";
 import { Anvil } from "../smtpd/anvil.ts";
 import type { Answer, CommandLine } from "../smtpd/dialogue.ts";
-import { isReply, type Verdict } from "../smtpd/facts.ts";
+import { isAddress } from "../smtpd/envelope-address.ts";
+import { after, isReply, type Verdict } from "../smtpd/facts.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { type PeerName, PeerNames } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
@@ -261,6 +262,11 @@ class Explainer {
       peerName: (address) => this.#peerName(address),
       clientRules: () => ({ bareNewline: "no", xclient: false, xforward: false, limited: false }),
       rewrite: (address) => rewriteAddress(address, config),
+      resolves: (address, unicode) =>
+        after(
+          this.#route.resolve(plainRecipient(rewriteAddress(address, config)), {}),
+          (transport) => isAddress(transport, unicode),
+        ),
       completesFor: isOwnClient,
       refuseConnection: () => null,
       diskFull: () => false,

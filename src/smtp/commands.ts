@@ -4,9 +4,10 @@
  * Throws RangeError for such text.
  */
 
-import { encodeUxtext, encodeXtext } from "../address.ts";
+import { encodeUxtext, encodeXtext, quoteLocal, splitAddress } from "../address.ts";
 import type { DeliveryRequest } from "../agent.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { announcedNames, knownAttributes, xforwardValues } from "../xforward.ts";
 
 declare const checked: unique symbol;
@@ -73,19 +74,26 @@ export function extensionsOf(lines: readonly string[], discard: readonly string[
   return found;
 }
 
+/** RFC 5321 §4.1.2 without source routes: what looks like one is of the local part. */
+function pathOf(address: string): string {
+  if (!address.startsWith("@")) return address;
+  const { local, domain } = splitAddress(unquoted(address));
+  return `${quoteLocal(local)}@${domain}`;
+}
+
 /** RFC 5321 §4.1.1.2; SIZE: RFC 1870 §6, BODY: RFC 6152 §3, RET and ENVID: RFC 3461 §4.3, §4.4. */
 export function mailCommand(envelope: Omit<Envelope, "recipients">, size: number, peer: Extensions): CommandLine {
-  let line = `MAIL FROM:<${envelope.sender}>`;
+  let line = `MAIL FROM:<${pathOf(envelope.sender)}>`;
   if (peer.size) line += ` SIZE=${size}`;
   if (peer.eightBitMime && envelope.encoding !== "") {
     line += envelope.encoding === "8bit" ? " BODY=8BITMIME" : " BODY=7BIT";
   }
-  // RFC 6531 §3.4
-  if (peer.smtputf8 && envelope.smtputf8 !== undefined) line += " SMTPUTF8";
   if (peer.dsn) {
     if (envelope.envid !== "") line += ` ENVID=${encodeXtext(envelope.envid)}`;
     if (envelope.ret !== "") line += ` RET=${envelope.ret.toUpperCase()}`;
   }
+  // RFC 6531 §3.4
+  if (peer.smtputf8 && envelope.smtputf8 !== undefined) line += " SMTPUTF8";
   return commandLine(line);
 }
 
@@ -107,7 +115,7 @@ function orcpt(type: string, address: string): string {
 
 /** RFC 5321 §4.1.1.3; ORCPT and NOTIFY: RFC 3461 §4.1, §4.2. */
 export function rcptCommand(recipient: Recipient, peer: Extensions): CommandLine {
-  let line = `RCPT TO:<${recipient.address}>`;
+  let line = `RCPT TO:<${pathOf(recipient.address)}>`;
   if (peer.dsn) {
     const given = recipient.originalRecipient;
     const separator = given.indexOf(";");

@@ -3,11 +3,11 @@
  * come from what strangers' name servers say, nor for a recipient that routes on.
  */
 
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { accessAnswer, addressKeys, domainKeys, type Key, networkKeys } from "./access.ts";
 import { serverAccess, type ServerKind } from "./dns-checks.ts";
 import { after, type Verdict } from "./facts.ts";
 import type { Judging } from "./judging.ts";
-import { plainAddress } from "./resolved.ts";
 import {
   type Check,
   CLIENT,
@@ -111,7 +111,7 @@ function serversAccess(who: Who, kind: ServerKind): RestrictionDef {
       const check: Check = async (judging) => {
         const of = who.value(judging.facts);
         if (of === null) return "dunno";
-        const query = { kind, table, of: plainAddress(of), name: who.name(judging.facts), subject: who.subject };
+        const query = { kind, table, of: unquoted(of), name: who.name(judging.facts), subject: who.subject };
         return forbidPermit(judging, await serverAccess(query, judging, services), name, of);
       };
       return { check: (judging) => who.value(judging.facts) === null ? "dunno" : check(judging) };

@@ -9,11 +9,12 @@ import type { DnsAnswer, MxRecord } from "../dns/answer.ts";
 import type { Resolver } from "../dns/dns.ts";
 import type { LookupTable } from "../maps/map.ts";
 import { matchClient, type MatchList } from "../match-list.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { accessAnswer, type AccessQuery, type AccessServices, domainKeys, type Key, networkKeys } from "./access.ts";
 import type { Subject, Verdict } from "./facts.ts";
-import { literalAddress, validHostAddress } from "./host-name.ts";
+import { literalAddress } from "../ip-address.ts";
+import { validHostAddress } from "./host-name.ts";
 import type { Judging } from "./judging.ts";
-import { plainAddress } from "./resolved.ts";
 
 export interface DnsServices extends AccessServices {
   readonly config: Config;
@@ -179,7 +180,7 @@ export async function serverAccess(query: ServerQuery, judging: Judging, service
   return "dunno";
 }
 
-const recipientOf = ({ facts }: Judging): string => plainAddress(facts.recipient ?? "");
+const recipientOf = ({ facts }: Judging): string => unquoted(facts.recipient ?? "");
 
 const HOST_WORDS: Readonly<Record<string, string>> = {
   none: "Host not found",

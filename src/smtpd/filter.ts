@@ -9,10 +9,13 @@
 import type { Config } from "../config/config.ts";
 import { ContentEncoder } from "../dot-stuffing.ts";
 import { latin1Encode } from "../latin1.ts";
-import { REPLY, type Reply } from "../reply.ts";
+import type { Logger } from "../log.ts";
+import { REPLY, type Reply, replyText } from "../reply.ts";
 import { allAttributes, announcedNames, type XforwardValues } from "../xforward.ts";
+import { circumstances, type SessionFacts } from "./facts.ts";
 import { FilterConnection, type FilterOptions, type FilterReply, replyOf } from "./filter-connection.ts";
 import type { MessageSink } from "./host.ts";
+import { bad, good, type Outcome } from "./outcome.ts";
 
 /** What a session tells about a message for the filter. */
 export interface FilterFacts {
@@ -160,4 +163,12 @@ export class FilteredMessage implements MessageSink {
     const bytes = this.#encoder.encode(piece);
     return bytes.length === 0 ? null : this.#connection?.write(bytes) ?? null;
   }
+}
+
+/** What the filter says of the whole message. */
+export function filtered(answer: Reply, facts: SessionFacts, logger: Logger): Outcome {
+  const taken = answer.code >= 200 && answer.code < 300;
+  const text = replyText(answer).trimEnd().replace(/[^\x20-\x7e]/g, "?");
+  logger.info(`proxy-${taken ? "accept" : "reject"}: END-OF-MESSAGE: ${text};${circumstances(facts)}`);
+  return taken ? { ...good(answer), queued: true } : bad(answer);
 }

@@ -2,7 +2,7 @@
  * What Postfix takes for a host name or a host address (smtpd(8): HELO names, DNS block lists, access tables). Pure.
  */
 
-import { addressBytes } from "../ip-address.ts";
+import { validIpv4, validIpv6 } from "../ip-address.ts";
 
 /** Letters, digits, hyphens and underscores in labels of 1 to 63; not a number alone; 255 in all. */
 export function validHostname(name: string): boolean {
@@ -12,20 +12,7 @@ export function validHostname(name: string): boolean {
 
 /** A plain IPv4 or IPv6 address. */
 export function validHostAddress(text: string): boolean {
-  return text.includes(":") ? addressBytes(text) !== null : validIpv4(text);
-}
-
-export function validIpv4(text: string): boolean {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^[0-9]{1,9}$/.test(part) && Number(part) <= 255)) return false;
-  return Number(parts[0]) > 0 || parts.every((part) => Number(part) === 0);
-}
-
-/** The address of a mail address literal without its brackets ("IPv6:" before IPv6); null: it is none. */
-export function literalAddress(text: string): string | null {
-  if (!/^ipv6:/i.test(text)) return validIpv4(text) ? text : null;
-  const bare = text.slice("ipv6:".length);
-  return bare.includes(":") && addressBytes(bare) !== null ? bare : null;
+  return text.includes(":") ? validIpv6(text) : validIpv4(text);
 }
 
 /** "name." -> "name", but "name.." stays. */

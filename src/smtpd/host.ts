@@ -15,7 +15,7 @@ import type { PeerName } from "./peer.ts";
 import type { SessionFacts, Verdict } from "./facts.ts";
 import type { MessageActions, PolicyMemory } from "./judging.ts";
 import type { Stage } from "./stages.ts";
-import type { SyntaxOptions } from "./transaction.ts";
+import type { Resolves, SyntaxOptions } from "./transaction.ts";
 
 /** Where a message goes: CleanupMessage, or a maildrop file. */
 export interface MessageSink {
@@ -73,6 +73,8 @@ export interface SessionHost {
   peerName(address: string): PeerName | Promise<PeerName>;
   clientRules(name: string, address: string): ClientRules | Promise<ClientRules>;
   rewrite(address: string): string;
+  /** Without it every address is one. */
+  readonly resolves?: Resolves;
   /** Missing headers are added for that client. */
   completesFor(address: string): boolean;
   refuseConnection(): Reply | null;

@@ -11,7 +11,7 @@ import type { Logger } from "../log.ts";
 import { REPLY, type Reply, reply, softened } from "../reply.ts";
 import type { Status } from "../status.ts";
 import { clientOf, type SessionFacts, type Subject, type Verdict } from "./facts.ts";
-import { quotedAddress, type ResolvedAddress } from "./resolved.ts";
+import { type ResolvedAddress } from "./resolved.ts";
 
 /** A refusal that waits for the outcome. */
 export interface Pending {
@@ -181,8 +181,8 @@ export class Judging {
   log(what: string, text: string): void {
     const { facts } = this;
     const { protocol, where } = facts.client;
-    const from = facts.sender === null ? "" : ` from=<${quotedAddress(facts.sender)}>`;
-    const to = facts.recipient === null ? "" : ` to=<${quotedAddress(facts.recipient)}>`;
+    const from = facts.sender === null ? "" : ` from=<${facts.sender}>`;
+    const to = facts.recipient === null ? "" : ` to=<${facts.recipient}>`;
     const greeted = facts.helo === "" ? "" : ` helo=<${facts.helo}>`;
     const id = facts.queueId === "" ? "NOQUEUE" : facts.queueId;
     this.memory.logger.info(

@@ -5,23 +5,25 @@
  * A message is in the queue only when finish() has resolved; everything before that is dropped by forget().
  */
 
-import { type ClientOrigin, type Envelope, NO_CLIENT } from "../envelope.ts";
+import type { ClientOrigin, Envelope } from "../envelope.ts";
 import { messageOf, systemCode } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { REPLY, type Reply, replyLine, replyText } from "../reply.ts";
+import { REPLY, type Reply, replyLine } from "../reply.ts";
 import type { ClientLimits } from "./client-limits.ts";
 import { syntaxFor } from "./clients.ts";
 import type { DataFacts } from "./dialogue.ts";
 import type { Word } from "./engine/commands.ts";
 import type { MessageSink, SessionHost } from "./host.ts";
-import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
+import { bad, type ClientState, good, namaddr, type Outcome, printable, refused } from "./outcome.ts";
 import { after, circumstances, type ClientFacts, type SessionFacts, type Verdict } from "./facts.ts";
 import { PolicyMemory } from "./judging.ts";
+import { filtered } from "./filter.ts";
 import { FILTERED, OpenMail, unicodeOf } from "./open-mail.ts";
 import { receivedHeader } from "./received.ts";
 import { xforwardValues } from "../xforward.ts";
-import { clientText, type Forwarded, NOT_FORWARDED, originOf } from "./xclient.ts";
-import { isRefusal, parseBdat, parseMail, parseRcpt } from "./transaction.ts";
+import { clientText, type Forwarded, messageOrigin, NOT_FORWARDED } from "./xclient.ts";
+import { isRefusal, isUndeclared, type MailCommand, parseBdat, parseMail, parseRcpt } from "./transaction.ts";
+import type { RcptCommand } from "./transaction.ts";
 
 /** Tells the messages of this process apart, for policy services. */
 let instances = 0;
@@ -85,30 +87,37 @@ export class Mail {
     return this.#factsFor({ ...this.#client, where }, only, size ?? transaction?.command.size ?? 0);
   }
 
-  /** For "lost connection after …". */
   where(): string {
     return this.#receiving ? `${this.#client.where} (${this.#received} bytes)` : this.#client.where;
   }
 
   mail(words: readonly Word[]): Outcome | Promise<Outcome> {
-    const { config, clock } = this.#host;
-    const { line } = this;
-    if (config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
+    if (this.#host.config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
     if (this.#transaction !== null) return bad(REPLY.nestedMail);
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("MAIL"));
-    const command = parseMail(words, syntaxFor(this.#host, this.#client.rules));
-    if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
+    const parsed = parseMail(words, syntaxFor(this.#host, this.#client.rules), this.#host.resolves);
+    return after(
+      parsed,
+      (command) =>
+        isRefusal(command)
+          ? refused(command, this.#client, this.#logger, this.#host.syntax, words[2])
+          : this.#mailFrom(command),
+    );
+  }
+
+  #mailFrom(command: MailCommand): Outcome | Promise<Outcome> {
+    const { config: { message_size_limit: limit }, clock, syntax } = this.#host;
     const tooMuch = this.#limits.message();
     if (tooMuch !== null) return bad(tooMuch);
     const facts = { ...this.facts(), sender: command.sender, size: command.size };
-    const limit = config.message_size_limit;
     if (limit > 0 && command.size > limit) return this.rejected(REPLY.tooBig, facts);
     if (this.#host.diskFull(command.size)) return this.rejected(REPLY.noSpace, facts);
+    if (isUndeclared(command.sender, syntax, command.smtputf8)) return bad(REPLY.mustDeclareUtf8);
     const judged = this.judged(this.#host.judge("sender", facts, this.policy), facts, () => {
       const arrived = clock.now();
       this.#instance = `${this.#client.port.toString(16)}.${arrived.toString(16)}.${(instances++).toString(16)}`;
       this.#tooBig = false;
-      this.#transaction = new OpenMail(command, arrived, line);
+      this.#transaction = new OpenMail(command, arrived, this.line);
       return good(REPLY.senderOk);
     });
     return after(judged, (outcome) => {
@@ -119,12 +128,22 @@ export class Mail {
   }
 
   rcpt(words: readonly Word[]): Outcome | Promise<Outcome> {
-    const { config } = this.#host;
     const transaction = this.#transaction;
     if (transaction === null) return bad(REPLY.needMail);
     if (this.#bdat !== "none") return bad(REPLY.notAfterBdat("RCPT"));
-    const command = parseRcpt(words, syntaxFor(this.#host, this.#client.rules), transaction.command.smtputf8);
-    if (isRefusal(command)) return this.refusedSyntax(command.refused, command.illegalAddress, words[2]?.text ?? "");
+    const syntax = syntaxFor(this.#host, this.#client.rules);
+    const parsed = parseRcpt(words, syntax, transaction.command.smtputf8, this.#host.resolves);
+    return after(
+      parsed,
+      (command) =>
+        isRefusal(command)
+          ? refused(command, this.#client, this.#logger, this.#host.syntax, words[2])
+          : this.#rcptTo(transaction, command),
+    );
+  }
+
+  #rcptTo(transaction: OpenMail, command: RcptCommand): Outcome | Promise<Outcome> {
+    const { config } = this.#host;
     const tooMany = this.#limits.recipient();
     if (tooMany !== null) return bad(tooMany);
     if (config.smtpd_recipient_limit > 0 && transaction.recipients.length >= config.smtpd_recipient_limit) {
@@ -161,7 +180,7 @@ export class Mail {
   chunk(words: readonly Word[]): Outcome | Promise<Outcome> {
     const parsed = parseBdat(words);
     if (parsed === null) {
-      const text = words.map((word) => word.text).join(" ");
+      const text = printable(this.line, this.#host.syntax);
       const id = this.#message?.id ?? "NOQUEUE";
       this.#logger.warn(`${id}: malformed BDAT command syntax from ${namaddr(this.#client)}: ${text}`);
       return bad({ ...REPLY.badChunkSize, close: true });
@@ -246,14 +265,6 @@ export class Mail {
     message?.abort().catch((caught: unknown) => this.#logger.warn(`${message.id}: ${messageOf(caught)}`));
   }
 
-  refusedSyntax(refused: Reply, illegalAddress: boolean, text: string): Outcome {
-    if (illegalAddress) {
-      const { where } = this.#client;
-      this.#logger.warn(`Illegal address syntax from ${namaddr(this.#client)} in ${where} command: ${text}`);
-    }
-    return bad(refused);
-  }
-
   /** Goes on with `passed` unless the verdict is a reply. */
   judged(
     verdict: Verdict | Promise<Verdict>,
@@ -291,13 +302,8 @@ export class Mail {
     return message;
   }
 
-  /** Who handed the message in, for the next hop. */
   #origin(): ClientOrigin {
-    return {
-      ...originOf(this.forwarded) ?? originOf(this.#client) ?? NO_CLIENT,
-      ...this.forwarded.ident === "" ? {} : { ident: this.forwarded.ident },
-      ...this.#completes() ? {} : { remote: true as const },
-    };
+    return messageOrigin(this.forwarded, this.#client, this.#completes());
   }
 
   /** Content may come, unless the filter does not want it. */
@@ -350,15 +356,6 @@ export class Mail {
     return bad(refused);
   }
 
-  /** What the filter says of the whole message. */
-  #filtered(answer: Reply): Outcome {
-    const taken = answer.code >= 200 && answer.code < 300;
-    const text = replyText(answer).trimEnd().replace(/[^\x20-\x7e]/g, "?");
-    const facts = circumstances({ ...this.facts(), recipient: this.#transaction?.accepted[0] ?? null });
-    this.#logger.info(`proxy-${taken ? "accept" : "reject"}: END-OF-MESSAGE: ${text};${facts}`);
-    return taken ? { ...good(answer), queued: true } : bad(answer);
-  }
-
   async #endOfMessage(facts: DataFacts): Promise<Outcome> {
     const transaction = this.#transaction;
     const message = this.#message;
@@ -387,12 +384,15 @@ export class Mail {
     const sender = this.#host.rewrite(given);
     const { actions } = this.policy;
     const filter = actions.filter ?? this.#host.config.content_filter;
-    const filtered = filter === "" ? {} : { filter };
-    const envelope: Envelope = { sender, recipients, arrived, client, encoding, ret, envid, ...filtered };
+    const asked = filter === "" ? {} : { filter };
+    const envelope: Envelope = { sender, recipients, arrived, client, encoding, ret, envid, ...asked };
     const result = await message.finish(envelope, actions);
     transaction.message = null;
     if ("refused" in result) return bad(result.refused);
-    if ("answered" in result) return this.#filtered(result.answered);
+    if ("answered" in result) {
+      const facts = { ...this.facts(), recipient: this.#transaction?.accepted[0] ?? null };
+      return filtered(result.answered, facts, this.#logger);
+    }
     const chunked = this.#client.where === "BDAT";
     const reply = chunked ? REPLY.chunksQueued(this.#received, result.queuedAs) : REPLY.queued(result.queuedAs);
     return { ...good(reply), queued: true };

@@ -2,9 +2,11 @@
  * What a command comes to: a reply, whether Postfix counts it as an error of the client, and what is read next.
  */
 
+import type { Logger } from "../log.ts";
 import type { ClientRules } from "./host.ts";
 import type { NameStatus, PeerName } from "./peer.ts";
 import type { Reply } from "../reply.ts";
+import type { Refusal, SyntaxOptions } from "./transaction.ts";
 
 export interface Outcome {
   readonly reply: Reply;
@@ -42,4 +44,39 @@ export interface ClientState {
 
 export function namaddr(client: ClientState): string {
   return `${client.name}[${client.address}]`;
+}
+
+/** For log lines: no control characters, and 8-bit ones with smtputf8_enable alone. */
+export function printable(text: string, { utf8 }: Pick<SyntaxOptions, "utf8">): string {
+  return text.replace(utf8 === "no" ? /[^\x20-\x7e]/g : /[^\x20-\x7e\x80-\xff]/g, "?");
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  "\\": "\\\\",
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+};
+
+/** For log lines of what is no SMTP: nothing is lost. */
+export function escaped(text: string): string {
+  const octal = (char: string): string => `\\${char.charCodeAt(0).toString(8).padStart(3, "0")}`;
+  return text.replace(/[^\x20-\x5b\x5d-\x7e]/g, (char) => ESCAPES[char] ?? octal(char));
+}
+
+/** A command that was refused for its syntax; `word` is its address. */
+export function refused(
+  { refused: reply, illegalAddress }: Refusal,
+  client: ClientState,
+  logger: Logger,
+  syntax: SyntaxOptions,
+  word: { readonly text: string } | undefined,
+): Outcome {
+  const where = `from ${namaddr(client)} in ${client.where} command`;
+  if (illegalAddress) logger.warn(`Illegal address syntax ${where}: ${printable(word?.text ?? "", syntax)}`);
+  return bad(reply);
 }

@@ -10,10 +10,10 @@ import { latin1Encode } from "../latin1.ts";
 import { type Framing, RequestClient } from "../maps/request-client.ts";
 import { type Parsed, parseValue } from "../params/kinds.ts";
 import type { ConnectAddress, Millis, Runtime } from "../runtime.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { type AccessServices, accessVerdict } from "./access.ts";
 import type { SessionFacts, Verdict } from "./facts.ts";
 import type { Judging } from "./judging.ts";
-import { plainAddress } from "./resolved.ts";
 
 export interface PolicyOptions {
   readonly service: string;
@@ -109,7 +109,7 @@ export function policyRequest(facts: SessionFacts, { policyContext }: PolicyOpti
   const { client } = facts;
   const state = client.where === "BDAT" ? "DATA" : client.where;
   const counted = state === "DATA" || state === "END-OF-MESSAGE";
-  const plain = (address: string | null): string => address === null ? "" : plainAddress(address);
+  const plain = (address: string | null): string => address === null ? "" : unquoted(address);
   const attributes: readonly (readonly [string, string | number])[] = [
     ["request", "smtpd_access_policy"],
     ["protocol_state", state],

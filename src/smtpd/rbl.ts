@@ -9,11 +9,11 @@ import { expand, ExpandError } from "../config/expand.ts";
 import type { Resolver } from "../dns/dns.ts";
 import { reverseName } from "../dns/literal.ts";
 import type { LookupTable } from "../maps/map.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { fittingStatus, lookUp, statusAndText } from "./access.ts";
 import { clientOf, type SessionFacts, type Subject, type Verdict } from "./facts.ts";
 import { validHostname } from "./host-name.ts";
 import type { Judging } from "./judging.ts";
-import { plainAddress } from "./resolved.ts";
 
 export interface RblServices {
   readonly config: Config;
@@ -181,7 +181,7 @@ function macro(name: string, query: RblQuery, reason: string, services: RblServi
 }
 
 function addressMacros(name: string, address: string | null): Record<string, () => string> {
-  const plain = address === null ? "" : plainAddress(address);
+  const plain = address === null ? "" : unquoted(address);
   const at = plain.lastIndexOf("@");
   const none = address === null ? "" : "<>";
   return {

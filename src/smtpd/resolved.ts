@@ -4,9 +4,10 @@
  * routes on by any operator is "routed": permit_auth_destination does not trust it.
  */
 
-import { quoteLocal, splitAddress, unquoteLocal } from "../address.ts";
+import { splitAddress, unquoteLocal } from "../address.ts";
 import type { Config } from "../config/config.ts";
 import type { AddressClass, ClassAnswer } from "../trivial-rewrite/resolve.ts";
+import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import { after } from "./facts.ts";
 
 export interface ResolvedAddress {
@@ -30,21 +31,6 @@ export type ResolveParameters = Pick<
 
 export interface ClassSource {
   of(address: string): ClassAnswer | Promise<ClassAnswer>;
-}
-
-/** The local part in quotes where it needs them. */
-export function quotedAddress(address: string): string {
-  if (address === "") return "";
-  const { local, domain } = splitAddress(address);
-  const quoted = local.startsWith('"') ? local : quoteLocal(local);
-  return domain === "" ? quoted : `${quoted}@${domain}`;
-}
-
-/** Without quotes: the form in replies. */
-export function plainAddress(address: string): string {
-  if (!address.includes('"')) return address;
-  const { local, domain } = splitAddress(address);
-  return domain === "" ? unquoteLocal(local) : `${unquoteLocal(local)}@${domain}`;
 }
 
 /** The routing operator that counts next in a local part without "@" outside: "!" before "%". */
@@ -76,7 +62,7 @@ export function resolveAddress(
   config: ResolveParameters,
   classes: ClassSource,
 ): ResolvedAddress | Promise<ResolvedAddress> {
-  const { local, domain } = splitAddress(address);
+  const { local, domain } = splitAddress(rewriteAddress(address, config));
   const plain = unquoteLocal(local);
   if (domain !== "") return step(plain, whole(domain, config), config, classes, 0);
   const quoted = local.startsWith('"');

@@ -8,11 +8,12 @@ import type { MatchList } from "../match-list.ts";
 import type { Verifier } from "../probe.ts";
 import type { Clock, Runtime } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import type { DnsServices } from "./dns-checks.ts";
 import { after, clientOf, type SessionFacts, type Subject, type Verdict } from "./facts.ts";
 import type { Judging } from "./judging.ts";
 import type { RblServices } from "./rbl.ts";
-import { plainAddress, resolveAddress, type ResolvedAddress } from "./resolved.ts";
+import { resolveAddress, type ResolvedAddress } from "./resolved.ts";
 import type { Unlisted } from "./unlisted.ts";
 
 /** What restrictions work with. */
@@ -120,12 +121,12 @@ export const REVERSE: Who = {
 export const HELO: Who = { value: ({ helo }) => helo || null, name: ({ helo }) => helo, subject: "Helo command" };
 export const SENDER: Who = {
   value: ({ sender }) => sender || null,
-  name: ({ sender }) => plainAddress(sender ?? ""),
+  name: ({ sender }) => unquoted(sender ?? ""),
   subject: "Sender address",
 };
 export const RECIPIENT: Who = {
   value: ({ recipient }) => recipient || null,
-  name: ({ recipient }) => plainAddress(recipient ?? ""),
+  name: ({ recipient }) => unquoted(recipient ?? ""),
   subject: "Recipient address",
 };
 
@@ -149,7 +150,7 @@ export function authorised(
 ): boolean | Verdict | Promise<boolean | Verdict> {
   const { recipient } = judging.facts;
   return after(resolved(judging, services, recipient ?? ""), (found: ResolvedAddress): boolean | Verdict => {
-    if (found.domainClass === "unsure") return judging.temporaryFailure(plainAddress(recipient ?? ""));
+    if (found.domainClass === "unsure") return judging.temporaryFailure(unquoted(recipient ?? ""));
     if (found.routed && !services.config.allow_untrusted_routing) return false;
     return found.domainClass !== "default";
   });

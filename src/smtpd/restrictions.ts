@@ -6,14 +6,15 @@
 import type { Config } from "../config/config.ts";
 import type { Lookup } from "../lookup.ts";
 import { matchAddress, matchDomain } from "../match-list.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { ACCESS_CHECKS } from "./access-checks.ts";
 import { mxBackup, unknownHostname, unknownMailHost } from "./dns-checks.ts";
 import { after, clientOf, isReply, type Subject, type Verdict } from "./facts.ts";
-import { literalAddress, validHostAddress, validHostname, withoutFinalDot } from "./host-name.ts";
+import { literalAddress } from "../ip-address.ts";
+import { validHostAddress, validHostname, withoutFinalDot } from "./host-name.ts";
 import type { Judging } from "./judging.ts";
 import { parsePolicyService, PolicyService } from "./policy.ts";
 import { RBL_CHECKS } from "./rbl-checks.ts";
-import { plainAddress } from "./resolved.ts";
 import {
   authorised,
   deprecated,
@@ -98,7 +99,7 @@ const nakedAddress = simple((judging, { config }) => {
 
 function nonFqdnAddress(who: Who): RestrictionDef {
   return simple((judging, { config }) => {
-    const address = plainAddress(who.value(judging.facts) ?? "");
+    const address = unquoted(who.value(judging.facts) ?? "");
     if (address === "") return "dunno";
     const at = address.lastIndexOf("@");
     const domain = at < 0 ? "" : address.slice(at + 1);
@@ -156,10 +157,10 @@ const permitMxBackup = simple((judging, services) => {
   if (recipient === null) return "dunno";
   return after(resolved(judging, services, recipient), (found): Verdict | Promise<Verdict> => {
     const { domain, domainClass } = found;
-    if (domainClass === "unsure") return judging.temporaryFailure(plainAddress(recipient));
+    if (domainClass === "unsure") return judging.temporaryFailure(unquoted(recipient));
     if (found.routed && !services.config.allow_untrusted_routing) return "dunno";
     if (domainClass !== "default") {
-      return judging.permit("permit_mx_backup", "Recipient address", plainAddress(recipient));
+      return judging.permit("permit_mx_backup", "Recipient address", unquoted(recipient));
     }
     return domain.startsWith("[") && domain.endsWith("]") ? "dunno" : mxBackup(domain, judging, services);
   });
@@ -168,15 +169,15 @@ const permitMxBackup = simple((judging, services) => {
 const relayDomains = simple((judging, services) => {
   const { recipient, client } = judging.facts;
   if (recipient === null) return "dunno";
-  const permit = (): Verdict => judging.permit("check_relay_domains", "Recipient address", plainAddress(recipient));
+  const permit = (): Verdict => judging.permit("check_relay_domains", "Recipient address", unquoted(recipient));
   return after(matchDomain(services.relayDomains, client.name), (answer): Verdict | Promise<Verdict> => {
-    if (answer.kind === "unsure") return judging.temporaryFailure(plainAddress(recipient));
+    if (answer.kind === "unsure") return judging.temporaryFailure(unquoted(recipient));
     if (answer.kind === "found") return permit();
     return after(authorised(judging, services), (own): Verdict => {
       if (typeof own !== "boolean") return own;
       if (own) return permit();
       const code = services.config.relay_domains_reject_code;
-      return judging.refuse(code, "5.7.1", "Relay access denied", plainAddress(recipient), "Recipient address");
+      return judging.refuse(code, "5.7.1", "Relay access denied", unquoted(recipient), "Recipient address");
     });
   });
 });

@@ -3,7 +3,7 @@
  * transaction is in mail.ts. Not thread of control but state: the engine calls one method at a time and waits for it.
  */
 
-import { parseEnvelopeAddress, validDomain } from "../address.ts";
+import { validDomain } from "../address.ts";
 import type { Logger } from "../log.ts";
 import { isUtf8 } from "../maps/fold.ts";
 import { REPLY, type Reply, replyText, softened } from "../reply.ts";
@@ -14,11 +14,12 @@ import { ClientLimits } from "./client-limits.ts";
 import type { ClientRules, SessionHost } from "./host.ts";
 import { SessionErrors } from "./limits.ts";
 import { Mail } from "./mail.ts";
-import { bad, type ClientState, good, namaddr, type Outcome } from "./outcome.ts";
+import { bad, type ClientState, escaped, good, namaddr, type Outcome, printable, refused } from "./outcome.ts";
 import { NAMELESS, type PeerName } from "./peer.ts";
 import { after, type Verdict } from "./facts.ts";
-import { isUndeclared } from "./transaction.ts";
-import { parseXclient, parseXforward } from "./xclient.ts";
+import { validHostname } from "./host-name.ts";
+import { parseVerify } from "./transaction.ts";
+import { NEUTERED, parseXclient, parseXforward } from "./xclient.ts";
 
 type Handler = (session: Session, words: readonly Word[]) => Outcome | Promise<Outcome>;
 
@@ -28,6 +29,9 @@ const COMMANDS: Readonly<Record<string, Handler>> = {
   EHLO: (session, words) => session.hello(words, "ESMTP"),
   XCLIENT: (session, words) => session.xclient(words),
   XFORWARD: (session, words) => session.xforward(words),
+  // Not there (README): Postfix's answers where they are switched off.
+  STARTTLS: (_session, words) => bad(words.length === 1 ? REPLY.notImplemented : REPLY.syntax("STARTTLS")),
+  AUTH: (session) => session.auth(),
   MAIL: (session, words) => session.withQueue(() => session.mail.mail(words)),
   RCPT: (session, words) => session.mail.rcpt(words),
   DATA: (session, words) => session.mail.startData(words),
@@ -100,8 +104,10 @@ export class Session implements Dialogue {
     if (this.#errors.hopeless) return this.#tooManyErrors();
     if (line.bareNewline && this.#client.rules.bareNewline === "reject") return this.#bareNewline();
     if (config.smtputf8_enable && !isUtf8(line.text)) return this.#answer("unknown", bad(REPLY.badUtf8));
-    this.mail.line = line.text;
-    const words = commandWords(line.text);
+    // As in Postfix, a NUL ends the line.
+    const text = line.text.split("\0", 1)[0] as string;
+    this.mail.line = text;
+    const words = commandWords(text);
     const first = words[0]?.text ?? "";
     if (first === "") return this.#answer("unknown", bad(REPLY.badSyntax));
     const verb = first.toUpperCase();
@@ -150,11 +156,11 @@ export class Session implements Dialogue {
 
   hello(words: readonly Word[], protocol: "SMTP" | "ESMTP"): Outcome | Promise<Outcome> {
     if (words.length < 2) return bad(protocol === "SMTP" ? REPLY.heloSyntax : REPLY.ehloSyntax);
-    const helo = words.slice(1).map((word) => word.text).join(" ").replace(/[^\x20-\x7e]/g, "?");
+    const helo = words.slice(1).map((word) => word.text).join(" ");
     const facts = { ...this.mail.facts(), helo, sender: null, recipient: null, queueId: "" };
     return this.mail.judged(this.#host.judge("helo", facts, this.mail.policy), facts, () => {
       this.mail.forget();
-      this.#client.helo = helo;
+      this.#client.helo = printable(helo, this.#host.syntax).replace(NEUTERED, "?");
       // Who has said EHLO may go on pipelining after HELO.
       if (protocol === "ESMTP") this.#client.protocol = protocol;
       const discarded = protocol === "ESMTP" ? discardedText(this.#client.rules) : "";
@@ -173,6 +179,11 @@ export class Session implements Dialogue {
     return opening === null ? next() : opening.then(next);
   }
 
+  auth(): Outcome {
+    const early = this.#host.config.smtpd_helo_required && this.#client.helo === "";
+    return bad(early ? REPLY.sendHelloFirst : REPLY.noAuthentication);
+  }
+
   rset(words: readonly Word[]): Outcome {
     if (words.length !== 1) return bad(REPLY.syntax("RSET"));
     this.mail.forget();
@@ -180,19 +191,18 @@ export class Session implements Dialogue {
   }
 
   vrfy(words: readonly Word[]): Outcome | Promise<Outcome> {
-    const { config } = this.#host;
-    if (config.disable_vrfy_command) return bad(REPLY.verifyDisabled);
-    if (words.length < 2) return bad(REPLY.syntax("VRFY address"));
-    const address = words.slice(1).map((word) => word.text).join(" ");
-    const { syntax } = this.#host;
-    const declared = syntax.utf8 !== "no" && words.length === 3 && words[2]?.text.toUpperCase() === "SMTPUTF8";
-    const [, word] = words;
-    const parsed = words.length > (declared ? 3 : 2) ? null : parseEnvelopeAddress(word!.text, false, declared);
-    if (parsed !== null && isUndeclared(parsed.address, syntax, declared)) return bad(REPLY.mustDeclareUtf8);
-    if (parsed === null || parsed.address === "") return this.mail.refusedSyntax(REPLY.badRecipient, true, address);
-    const facts = { ...this.mail.facts(), recipient: parsed.address };
-    const verdict = this.#host.judge("recipient", facts, this.mail.policy);
-    return this.mail.judged(verdict, facts, () => good(REPLY.verify(declared ? word!.text : address)));
+    if (this.#host.config.disable_vrfy_command) return bad(REPLY.verifyDisabled);
+    const { syntax, resolves } = this.#host;
+    const declared = syntax.utf8 !== "no" && words.length > 1 && words.at(-1)?.text.toUpperCase() === "SMTPUTF8";
+    const argument = words.slice(1, declared ? -1 : undefined);
+    if (argument.length === 0) return bad(REPLY.syntax(`VRFY address${syntax.utf8 === "no" ? "" : " [SMTPUTF8]"}`));
+    const text = argument.map((word) => word.text).join(" ");
+    return after(parseVerify(text, syntax, declared, resolves), (found): Outcome | Promise<Outcome> => {
+      if (typeof found !== "string") return refused(found, this.#client, this.#logger, syntax, { text });
+      const facts = { ...this.mail.facts(), recipient: found };
+      const verdict = this.#host.judge("recipient", facts, this.mail.policy);
+      return this.mail.judged(verdict, facts, () => good(REPLY.verify(text)));
+    });
   }
 
   /** RFC 1985. */
@@ -201,8 +211,8 @@ export class Session implements Dialogue {
     if (host.config.smtpd_helo_required && this.#client.helo === "") return bad(REPLY.sendHelloFirst);
     if (this.mail.open) return bad(REPLY.etrnTransaction);
     if (words.length !== 2) return bad(REPLY.etrnSyntax);
-    const domain = (words[1] as Word).text.replace(/^[^A-Za-z0-9]/, "");
-    if (!validDomain(domain)) return bad(REPLY.etrnParameter);
+    const domain = (words[1] as Word).text.replace(/^[@#]/, "");
+    if (!validHostname(domain) && !(domain.startsWith("[") && validDomain(domain))) return bad(REPLY.etrnParameter);
     if (host.flushSite === undefined) {
       this.#logger.warn('do not use ETRN in "sendmail -bs" mode');
       return bad(REPLY.queuingFailed);
@@ -305,14 +315,13 @@ export class Session implements Dialogue {
 
   #unknown(first: string, line: CommandLine): Answer | Promise<Answer> {
     this.#client.where = "UNKNOWN";
-    const header = /^[^\s:]+:$/.test(first) || /^[!-9;-~]+:/.test(line.text);
-    if (header) return this.#refused(true, line);
+    if (/^[!-9;-~]+[ \t]*:/.test(first)) return this.#refused(true, line);
     return after(this.#host.forbids(first), (forbidden) => this.#refused(forbidden, line));
   }
 
   #refused(forbidden: boolean, line: CommandLine): Answer {
     if (forbidden) {
-      this.#logger.warn(`non-SMTP command from ${namaddr(this.#client)}: ${line.text.slice(0, 100)}`);
+      this.#logger.warn(`non-SMTP command from ${namaddr(this.#client)}: ${escaped(line.text).slice(0, 100)}`);
       this.#errors.count("unknown", true, false);
       return this.#last(replyText(REPLY.canBreakRulesToo));
     }
@@ -333,8 +342,7 @@ export class Session implements Dialogue {
   #pipelinesImproperly(verb: string, behind: string): boolean {
     if (this.#client.protocol === "ESMTP" && !MUST_BE_LAST.has(verb)) return false;
     if (!this.#improperPipelining) {
-      const shown = behind.replace(/\\/g, "\\\\").replace(/\r/g, "\\r").replace(/\n/g, "\\n");
-      this.#logger.info(`improper command pipelining after ${verb} from ${namaddr(this.#client)}: ${shown}`);
+      this.#logger.info(`improper command pipelining after ${verb} from ${namaddr(this.#client)}: ${escaped(behind)}`);
     }
     this.#improperPipelining = true;
     this.mail.pipelined = true;

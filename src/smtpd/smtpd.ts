@@ -20,6 +20,7 @@ import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import type { ClientEvents } from "./client-limits.ts";
 import { Clients, withKeywords } from "./clients.ts";
 import type { Dialogue, Peer } from "./dialogue.ts";
+import { isAddress } from "./envelope-address.ts";
 import { FilteredMessage, type FilterFacts, type FilterSettings } from "./filter.ts";
 import { filterAddress } from "./filter-connection.ts";
 import { Engine } from "./engine/server.ts";
@@ -31,7 +32,7 @@ import type { PolicyMemory } from "./judging.ts";
 import { QueuedMessage, type QueueServices } from "./queued-message.ts";
 import { Session } from "./session.ts";
 import { type Stage, Stages } from "./stages.ts";
-import type { SyntaxOptions } from "./transaction.ts";
+import type { Resolves, SyntaxOptions } from "./transaction.ts";
 import { Transcribed } from "./transcribed.ts";
 import { SESSION_TROUBLES } from "./trouble.ts";
 import { UpstreamHeader } from "./upstream.ts";
@@ -78,6 +79,7 @@ export class Smtpd implements SessionHost {
   readonly noop: ReadonlySet<string>;
   readonly events: ClientEvents;
   readonly opening: () => Promise<void> | null;
+  readonly resolves: Resolves;
   readonly #services: SmtpdServices;
   readonly #stages: Stages;
   readonly #engine: Engine;
@@ -102,6 +104,8 @@ export class Smtpd implements SessionHost {
     this.config = config;
     this.events = services.events;
     this.opening = services.opening ?? ((): null => null);
+    this.resolves = (address, unicode) =>
+      after(services.route(this.rewrite(address)), (transport) => isAddress(transport, unicode));
     this.#slotsMade = services.slotsFrom ?? 0;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");

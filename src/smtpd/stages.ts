@@ -14,10 +14,10 @@ import type { Resolver } from "../dns/dns.ts";
 import { isProbeSender, type Verifier } from "../probe.ts";
 import type { Runtime } from "../runtime.ts";
 import type { AddressClasses } from "../trivial-rewrite/resolve.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import { after, clientOf, isReply, type SessionFacts, type Subject, type Verdict } from "./facts.ts";
 import { Judging, type Pending, type PolicyMemory } from "./judging.ts";
 import { type List, Lists } from "./lists.ts";
-import { plainAddress } from "./resolved.ts";
 import { listed } from "./restrictions.ts";
 import { observed, type PolicyObserver } from "./restriction.ts";
 import { Unlisted } from "./unlisted.ts";
@@ -165,7 +165,7 @@ export class Stages {
     if (sender === null) return "dunno";
     judging.deferIfPermit = memory.pending.client ?? memory.pending.helo;
     memory.senderListed = false;
-    judging.begin(plainAddress(sender), "Sender address", "check_sender_access");
+    judging.begin(unquoted(sender), "Sender address", "check_sender_access");
     return after(this.#run("smtpd_sender_restrictions", judging), (verdict): Verdict | Promise<Verdict> => {
       memory.pending.sender = judging.deferIfPermit;
       if (!config.smtpd_reject_unlisted_sender || isReply(verdict) || judging.discarded) return verdict;
@@ -190,7 +190,7 @@ export class Stages {
 
   #recipient(judging: Judging, delayed: boolean): Verdict | Promise<Verdict> {
     const { config } = this.#services;
-    const recipient = plainAddress(judging.facts.recipient ?? "");
+    const recipient = unquoted(judging.facts.recipient ?? "");
     const now = this.#services.runtime.clock.now();
     if (recipient.toLowerCase() === "postmaster" || isProbeSender(recipient, config, now)) return "dunno";
     const relayFirst = config.smtpd_relay_before_recipient_restrictions;

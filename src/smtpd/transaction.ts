@@ -3,10 +3,12 @@
  * reply that refuses them. No I/O.
  */
 
-import { decodeUxtext, decodeXtext, parseEnvelopeAddress } from "../address.ts";
+import { decodeUxtext, decodeXtext } from "../address.ts";
 import type { Notify } from "../envelope.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import type { Word } from "./engine/commands.ts";
+import { type EnvelopeAddress, parseEnvelopeAddress } from "./envelope-address.ts";
+import { after } from "./facts.ts";
 
 export interface MailCommand {
   readonly sender: string;
@@ -21,8 +23,6 @@ export interface MailCommand {
 
 export interface RcptCommand {
   readonly recipient: string;
-  /** Source route, which permit_auth_destination does not trust. */
-  readonly routed: boolean;
   readonly originalRecipient: string;
   readonly notify: Notify;
 }
@@ -60,23 +60,52 @@ function hasForm(words: readonly Word[], keyword: string): boolean {
   return words.length >= 3 && words[1]?.text.toLowerCase() === keyword;
 }
 
-/** Largest number of bytes that a file can have: off_t. */
-const LARGEST = 2 ** 63;
+/** Whether a file can have that many bytes: off_t. */
+function isOffset(digits: string): boolean {
+  return BigInt(digits) < 2n ** 63n;
+}
 
-export function parseMail(words: readonly Word[], options: SyntaxOptions): MailCommand | Refusal {
+/** Whether the resolver can make something of an address; `unicode`: its domain may be an internationalised one. */
+export type Resolves = (address: string, unicode: boolean) => boolean | Promise<boolean>;
+
+function named<T>(
+  address: EnvelopeAddress | null,
+  bad: Reply,
+  resolves: Resolves,
+  unicode: boolean,
+  next: (address: string) => T | Refusal,
+): T | Refusal | Promise<T | Refusal> {
+  if (address === null) return refuse(bad, true);
+  const known = address.plain || resolves(address.address, unicode);
+  return after(known, (good) => good ? next(address.address) : refuse(bad, true));
+}
+
+export function parseMail(
+  words: readonly Word[],
+  options: SyntaxOptions,
+  resolves: Resolves = () => true,
+): MailCommand | Refusal | Promise<MailCommand | Refusal> {
   if (!hasForm(words, "from:")) return refuse(REPLY.mailSyntax);
   const word = words[2] as Word;
   if (word.bad) return refuse(REPLY.badSender);
   const smtputf8 = options.utf8 !== "no" && words.slice(3).some(isUtf8Option);
-  const parsed = parseEnvelopeAddress(word.text, options.strict, smtputf8);
-  if (parsed === null) return refuse(REPLY.badSender, true);
-  let command: MailCommand = { sender: parsed.address, encoding: "", size: 0, ret: "", envid: "", smtputf8 };
-  for (const { text } of words.slice(3)) {
-    const changed = mailOption(command, text, options);
-    if (isRefusal(changed)) return changed;
-    command = changed;
-  }
-  return isUndeclared(command.sender, options, smtputf8) ? refuse(REPLY.mustDeclareUtf8) : command;
+  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  return named(parsed, REPLY.badSender, resolves, smtputf8, (sender): MailCommand | Refusal => {
+    let command: MailCommand = { sender, encoding: "", size: 0, ret: "", envid: "", smtputf8 };
+    let identity = "";
+    for (const { text } of words.slice(3)) {
+      if (/^auth=/i.test(text)) {
+        // RFC 4954 §5: without SASL the identity counts for nothing.
+        if (identity !== "") return refuse(REPLY.multipleAuth);
+        if (text.slice(5) !== "<>") identity = text;
+        continue;
+      }
+      const changed = mailOption(command, text, options);
+      if (isRefusal(changed)) return changed;
+      command = changed;
+    }
+    return { ...command, envid: command.envid.trimEnd() };
+  });
 }
 
 function mailOption(command: MailCommand, text: string, options: SyntaxOptions): MailCommand | Refusal {
@@ -87,11 +116,8 @@ function mailOption(command: MailCommand, text: string, options: SyntaxOptions):
   if (upper === "BODY=7BIT") return { ...command, encoding: "7bit" };
   if (upper.startsWith("SIZE=")) {
     if (!/^\d+$/.test(value)) return refuse(REPLY.badSize);
-    const size = Number(value);
-    return size >= LARGEST ? refuse(REPLY.sizeOverflow) : { ...command, size };
+    return isOffset(value) ? { ...command, size: Number(value) } : refuse(REPLY.sizeOverflow);
   }
-  // RFC 4954 §5: without SASL the identity counts for nothing.
-  if (upper.startsWith("AUTH=")) return command;
   if (options.noDsn && /^(?:ENVID|RET)=/.test(upper)) return refuse(REPLY.dsnDisabled);
   if (upper.startsWith("ENVID=")) {
     const envid = decodeXtext(value);
@@ -106,32 +132,57 @@ function mailOption(command: MailCommand, text: string, options: SyntaxOptions):
 }
 
 /** `declared`: MAIL had SMTPUTF8. */
-export function parseRcpt(words: readonly Word[], options: SyntaxOptions, declared = false): RcptCommand | Refusal {
+export function parseRcpt(
+  words: readonly Word[],
+  options: SyntaxOptions,
+  declared = false,
+  resolves: Resolves = () => true,
+): RcptCommand | Refusal | Promise<RcptCommand | Refusal> {
   if (!hasForm(words, "to:")) return refuse(REPLY.recipientSyntax);
   const word = words[2] as Word;
   if (word.bad) return refuse(REPLY.badRecipient);
-  const parsed = parseEnvelopeAddress(word.text, options.strict, declared);
-  if (parsed === null || parsed.address === "" || parsed.address === '""') return refuse(REPLY.badRecipient, true);
-  let command: RcptCommand = {
-    recipient: parsed.address,
-    routed: parsed.routed,
-    originalRecipient: "",
-    notify: [],
-  };
-  for (const { text } of words.slice(3)) {
-    const changed = rcptOption(command, text, options);
-    if (isRefusal(changed)) return changed;
-    command = changed;
-  }
-  if (isUndeclared(command.recipient, options, declared)) return refuse(REPLY.mustDeclareUtf8);
-  const given = command.originalRecipient === "" ? asGiven(word.text, command) : "";
-  return given === "" ? command : { ...command, originalRecipient: given };
+  const parsed = parseEnvelopeAddress(word.text, options.strict);
+  if (parsed?.address === "") return refuse(REPLY.badRecipient, true);
+  return named(parsed, REPLY.badRecipient, resolves, declared, (recipient): RcptCommand | Refusal => {
+    let command: RcptCommand = { recipient, originalRecipient: "", notify: [] };
+    for (const { text } of words.slice(3)) {
+      const changed = rcptOption(command, text, options);
+      if (isRefusal(changed)) return changed;
+      command = changed;
+    }
+    if (isUndeclared(command.recipient, options, declared)) return refuse(REPLY.mustDeclareUtf8);
+    const given = command.originalRecipient === "" ? asGiven(word.text, command, parsed?.plain === true) : "";
+    return given === "" ? command : { ...command, originalRecipient: given };
+  });
 }
 
-/** Notices name a recipient as the client wrote it (RFC 3461 §5.2.2 c), where that is not the address as we keep it. */
-function asGiven(text: string, { recipient }: RcptCommand): string {
+/** The address of VRFY, which no option of strictness holds for. */
+export function parseVerify(
+  text: string,
+  options: SyntaxOptions,
+  declared: boolean,
+  resolves: Resolves = () => true,
+): string | Refusal | Promise<string | Refusal> {
+  const parsed = parseEnvelopeAddress(text, false);
+  if (parsed?.address === "") return refuse(REPLY.badRecipient, true);
+  return named(
+    parsed,
+    REPLY.badRecipient,
+    resolves,
+    declared,
+    (address) => isUndeclared(address, options, declared) ? refuse(REPLY.mustDeclareUtf8) : address,
+  );
+}
+
+/** Notices name a recipient as the client wrote it (RFC 3461 §5.2.2 c), where the address may turn out another. */
+function asGiven(text: string, { recipient }: RcptCommand, plain: boolean): string {
   const given = text.startsWith("<") && text.endsWith(">") ? text.slice(1, -1) : text;
-  return given === recipient || /[^ -~]/.test(given) ? "" : `rfc822;${given}`;
+  return plain && given === recipient ? "" : original("rfc822", given);
+}
+
+/** As Postfix's queue files keep it. */
+function original(type: string, address: string): string {
+  return `${type};${address.split("\0", 1)[0]}`.trimEnd();
 }
 
 function rcptOption(command: RcptCommand, text: string, options: SyntaxOptions): RcptCommand | Refusal {
@@ -145,20 +196,16 @@ function rcptOption(command: RcptCommand, text: string, options: SyntaxOptions):
   if (upper.startsWith("ORCPT=")) {
     const split = value.indexOf(";");
     const given = value.slice(split + 1);
-    // As Postfix: what is no utf-8-addr-xtext counts as it stands.
-    const decoded = upper.startsWith("ORCPT=UTF-8;") ? decodeUxtext(given) ?? given : decodeXtext(given);
-    if (
-      split <= 0 || decoded === null || (decoded === "" && !upper.startsWith("ORCPT=UTF-8;")) ||
-      command.originalRecipient !== ""
-    ) return refuse(REPLY.badOrcpt);
-    return { ...command, originalRecipient: `${value.slice(0, split)};${decoded}` };
+    const decoded = upper.startsWith("ORCPT=UTF-8;") ? decodeUxtext(given) : decodeXtext(given);
+    if (split <= 0 || decoded === null || command.originalRecipient !== "") return refuse(REPLY.badOrcpt);
+    return { ...command, originalRecipient: original(value.slice(0, split), decoded) };
   }
   return refuse(REPLY.unsupportedOption(text));
 }
 
-/** RFC 3461 §4.1: NEVER stands alone. */
+/** RFC 3461 §4.1: NEVER stands alone. Commas may be too many. */
 export function parseNotify(value: string): Notify | null {
-  const words = value.toLowerCase().split(",");
+  const words = value.toLowerCase().split(",").filter((word) => word !== "");
   const known = ["never", "success", "failure", "delay"] as const;
   const notify: (typeof known)[number][] = [];
   for (const word of words) {
@@ -166,14 +213,14 @@ export function parseNotify(value: string): Notify | null {
     if (found === undefined) return null;
     if (!notify.includes(found)) notify.push(found);
   }
-  return notify.includes("never") && notify.length > 1 ? null : notify;
+  return notify.length === 0 || (notify.includes("never") && notify.length > 1) ? null : notify;
 }
 
 /** `BDAT count [LAST]`; null when it is malformed. */
 export function parseBdat(words: readonly Word[]): { readonly bytes: number; readonly last: boolean } | null {
   const count = words[1]?.text ?? "";
   const last = words.length === 3;
-  if (words.length < 2 || words.length > 3 || !/^\d+$/.test(count) || Number(count) >= LARGEST) return null;
+  if (words.length < 2 || words.length > 3 || !/^\d+$/.test(count) || !isOffset(count)) return null;
   if (last && words[2]?.text.toUpperCase() !== "LAST") return null;
   return { bytes: Number(count), last };
 }

@@ -5,7 +5,7 @@
  */
 
 import { decodeXtext } from "../address.ts";
-import type { ClientOrigin } from "../envelope.ts";
+import { type ClientOrigin, NO_CLIENT } from "../envelope.ts";
 import { addressBytes } from "../ip-address.ts";
 import { REPLY, type Reply } from "../reply.ts";
 import type { Word } from "./engine/commands.ts";
@@ -20,7 +20,7 @@ const LONGEST = 255;
 const UNAVAILABLE = "[UNAVAILABLE]";
 const TEMPORARY = "[TEMPUNAVAIL]";
 /** What could mislead a reader of headers and logs. */
-const NEUTERED = /[\s<>()\\";@]/g;
+export const NEUTERED = /[\s<>()\\";@]/g;
 
 /** Who handed the message to the client that forwards it; what is not known is "". */
 export interface Forwarded {
@@ -43,11 +43,20 @@ export const NOT_FORWARDED: Forwarded = {
   source: "",
 };
 
-/** Who handed the message in, for the next hop; null when nothing is known. */
+/** null: nothing is known. */
 export function originOf(from: Forwarded | ClientState): ClientOrigin | null {
   const { name, address, port, helo, protocol } = from;
   if (name === "" && address === "") return null;
   return { name: name || UNKNOWN, address: address || UNKNOWN, port: Number(port) || 0, helo, protocol };
+}
+
+/** Who handed the message in, for the next hop; `own`: a client of this site. */
+export function messageOrigin(forwarded: Forwarded, client: ClientState, own: boolean): ClientOrigin {
+  return {
+    ...originOf(forwarded) ?? originOf(client) ?? NO_CLIENT,
+    ...forwarded.ident === "" ? {} : { ident: forwarded.ident },
+    ...own ? {} : { remote: true as const },
+  };
 }
 
 /** client= of the log, and who is behind it. */

@@ -10,6 +10,7 @@ import type { Transport } from "../agent.ts";
 import { splitAddress, validDomain } from "../address.ts";
 import type { Config } from "../config/config.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
+import { latin1Of, unicodeOf } from "../latin1.ts";
 import type { OpenOptions } from "../maps/map.ts";
 import type { Runtime } from "../runtime.ts";
 import { AddressTables, tableWorld } from "./address-tables.ts";
@@ -41,6 +42,12 @@ function splitTransport(text: string): { readonly transport: string; readonly ne
 const unsure = (why: string): Transport => ({ kind: "unsure", why });
 const FAILURE = "address resolver failure";
 const BAD_SYNTAX = "5.1.3 bad address syntax";
+
+/** What the resolver says of a text that is no address. */
+export function isMalformed(transport: Transport): boolean {
+  return transport.kind === "deliver" && transport.nexthop === BAD_SYNTAX;
+}
+
 /** The next hop of discard(8) is what it says in the log. */
 const DISCARDED = "undeliverable postmaster notification discarded";
 
@@ -107,9 +114,16 @@ export class AddressResolver {
       if (here === "unsure") return failed(recipient, FAILURE);
       local = here;
     }
-    if (!validDomain(domain) || domain.endsWith(".")) return this.#malformed(recipient, domain, null);
+    if (!validDomain(domain) || domain.endsWith(".") || this.#badUtf8(recipient, domain)) {
+      return this.#malformed(recipient, domain, null);
+    }
     const domainClass = local ? "local" : await this.#classes.ofForeignDomain(domain);
     return await this.#byClass(recipient, domain, domainClass, sender);
+  }
+
+  #badUtf8(recipient: string, domain: string): boolean {
+    if (!this.#config.smtputf8_enable || domain.startsWith("[")) return false;
+    return /[\x80-\xff]/.test(recipient) && latin1Of(unicodeOf(recipient)) !== recipient;
   }
 
   /** Takes own domains off, and turns what is left into an address, until the domain is not ours. */

@@ -9,7 +9,8 @@ export interface Word {
   readonly bad: boolean;
 }
 
-const SPACE = /\s/;
+/** isspace(3): 0xa0, which is one to JavaScript, is part of many a UTF-8 character. */
+const SPACE = /[\t-\r ]/;
 
 /** Index after the closing character, or -1 when it is missing. Quotes nest in angle brackets. */
 function quotedEnd(line: string, at: number, close: string): number {
