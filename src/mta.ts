@@ -107,6 +107,7 @@ export class Mta {
       files: runtime.files,
       log: log.service("verify"),
       queued: this.#queued,
+      others: () => [...new Set([...retiring, this.#newest])].flatMap((one) => one === this ? [] : [one.#verify]),
     });
     const pickup: HandInServices = {
       runtime,

@@ -53,6 +53,8 @@ interface Change extends Pick<MessageRecord, "origin" | "requeued"> {
   readonly record: MessageRecord;
   readonly former: QueueName;
   readonly removed: boolean;
+  /** What came of it after it had left. */
+  readonly late: Progress[];
 }
 
 const READ_STEP = 256 * 1024;
@@ -65,8 +67,8 @@ export class MessageStore implements QueueStore {
   #ids: QueueIds | null = null;
   readonly #index: MessageIndex;
   readonly #contents: ContentCache;
-  /** Operators' wishes that are being written; none of them rejects. */
-  readonly #wishes = new Map<QueueId, Promise<void>>();
+  /** Operators' wishes that are being written; `over` does not reject. */
+  readonly #wishes = new Map<QueueId, { readonly over: Promise<void>; readonly late: Progress[] }>();
 
   constructor(engine: QueueEngine, options: StoreOptions) {
     this.kind = engine.kind;
@@ -141,6 +143,7 @@ export class MessageStore implements QueueStore {
   mark(id: QueueId, progress: Progress, durability: Durability): Promise<void> {
     const record = this.#index.record(id);
     const parts = record === null ? null : this.#parts(record);
+    if (record === null) this.#wishes.get(id)?.late.push(progress);
     if (record === null || parts === null) return DONE;
     const waiting = waitingAfter(parts.waiting, progress);
     if (waiting.length === 0) return this.#remove(record, durability);
@@ -150,6 +153,7 @@ export class MessageStore implements QueueStore {
 
   defer(id: QueueId, due: Millis, progress?: Progress): Promise<void> {
     const record = this.#index.record(id);
+    if (record === null && progress !== undefined) this.#wishes.get(id)?.late.push(progress);
     if (record === null || record.queue === "corrupt") return DONE;
     const parts = progress === undefined || saysNothing(progress) ? null : this.#parts(record);
     const waiting = parts === null ? null : waitingAfter(parts.waiting, progress!);
@@ -243,7 +247,7 @@ export class MessageStore implements QueueStore {
       const own = act(record);
       if (own === null) continue;
       operations.push(...own);
-      changes.push({ record, former, origin, requeued, removed: !this.#index.has(id) });
+      changes.push({ record, former, origin, requeued, removed: !this.#index.has(id), late: [] });
     }
     if (changes.length === 0) return [];
     const written = this.#engine.commit(operations, "durable").catch((caught: unknown) => {
@@ -251,14 +255,14 @@ export class MessageStore implements QueueStore {
       throw caught;
     }).finally(() => changes.forEach(({ record: { id } }) => this.#wishes.delete(id)));
     const over = written.catch(() => {});
-    for (const { record: { id } } of changes) this.#wishes.set(id, over);
+    for (const { record: { id }, late } of changes) this.#wishes.set(id, { over, late });
     await written;
     return changes.map(({ record }) => record.id);
   }
 
   #wishFor(ids: readonly QueueId[]): Promise<void> | null {
     const id = this.#wishes.size === 0 ? undefined : ids.find((one) => this.#wishes.has(one));
-    return id === undefined ? null : this.#wishes.get(id)!;
+    return id === undefined ? null : this.#wishes.get(id)!.over;
   }
 
   /** What was noted of it meanwhile is still to be written, and tells of what has not happened. */
@@ -267,6 +271,7 @@ export class MessageStore implements QueueStore {
     if (record === null) return;
     undo(record, change);
     if (record.queue !== "corrupt") this.#rewrite(record, "lazy").catch(() => {});
+    for (const progress of change.late.splice(0)) this.mark(record.id, progress, "lazy").catch(() => {});
   }
 
   /** Its delivery may have ended meanwhile, and nobody would try it again: as if it were released. */

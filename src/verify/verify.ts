@@ -29,6 +29,8 @@ export interface VerifyServices {
   readonly log: Logger;
   /** A probe is in the queue. */
   readonly queued: (committed: Committed) => void;
+  /** Those of workers before and after this one: results are theirs too. */
+  readonly others?: () => readonly Verify[];
 }
 
 /** A probe without a result counts as lost after this time. */
@@ -126,7 +128,9 @@ export class Verify implements Verifier {
         ? "deferred"
         : "undeliverable";
       const names = new Set([recipient.original === "" ? recipient.address : recipient.original, recipient.address]);
-      for (const address of names) this.#update(address, status, result.reason);
+      for (const one of [this, ...this.#services.others?.() ?? []]) {
+        for (const address of names) one.#update(address, status, result.reason);
+      }
     }
     if (this.#underWay > 0) this.#underWay--;
     return Promise.resolve();

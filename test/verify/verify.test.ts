@@ -20,6 +20,8 @@ class Desk {
   readonly probes: Envelope[] = [];
   readonly lines: string[] = [];
   readonly told: string[] = [];
+  /** Workers before and after this one. */
+  readonly others: Desk[] = [];
   readonly #timers = new Set<{ readonly at: Millis; readonly action: () => void }>();
   readonly verify: Verify;
   readonly notices: Notices;
@@ -53,6 +55,7 @@ class Desk {
       files: null,
       log: { info: log, warn: log, error: log, fatal: log, slot: () => assert.fail() },
       queued: (_committed: Committed) => {},
+      others: () => this.others.map(({ verify }) => verify),
     });
     const other = (name: string) => (): Promise<void> => Promise.resolve(void this.told.push(name));
     this.notices = this.verify.notices({
@@ -106,6 +109,17 @@ test("who waits hears of the result at once, or of nothing when the time is over
   const late = desk.verify.wait("b@x.example", 3_000);
   desk.pass(3_000);
   assert.deepEqual([(await early).status, (await late).status], ["deferred", "unknown"]);
+});
+
+test("a probe that another worker sent: who waits there hears of its result, and knows it", async () => {
+  const [first, second] = [new Desk(), new Desk()];
+  const wait = first.verify.wait(A, 3_000);
+  await first.verify.close();
+  second.others.push(first);
+  second.probes.push(...first.probes);
+  await second.result("sent", "250 Ok");
+  first.pass(3_000);
+  assert.deepEqual([(await wait).status, first.status(), second.status()], Array(3).fill("deliverable"));
 });
 
 test("statuses are refreshed and expire by their own times", async () => {

@@ -134,6 +134,35 @@ describe("spool on a disk that fails", () => {
     await reopened.close();
   });
 
+  it("of a message whose removal is rejected who was delivered meanwhile is done with", async () => {
+    const bed = makeBed(8);
+    const store = await bed.open();
+    const ids: string[] = [];
+    for (const at of [1, 2]) {
+      const { id } = await accept(store, pattern(100), envelopeOf(at, "a@b", "c@d"));
+      store.activate(id);
+      assert.equal(store.get(id)!.queue, "active");
+      ids.push(id);
+    }
+    const [part, whole] = ids as [string, string];
+    let full = true;
+    bed.disk.fault = (operation, path) => full && operation === "write" && isLog(path) ? "ENOSPC" : null;
+    const removal = store.remove(ids);
+    await store.mark(part, { done: [0], deferred: [] }, "lazy");
+    await store.mark(whole, { done: [0], deferred: [] }, "lazy");
+    await store.defer(whole, 9, { done: [1], deferred: [] });
+    // It is gone by then.
+    await store.mark(whole, { done: [1], deferred: [] }, "lazy");
+    await assert.rejects(removal, { code: "ENOSPC" });
+    full = false;
+    const waits = (of: QueueStore): unknown => [of.get(part)!.waiting.map(({ index }) => index), of.get(whole)];
+    assert.deepEqual(waits(store), [[1], null]);
+    await store.close();
+    const again = await bed.open();
+    assert.deepEqual(waits(again), [[1], null]);
+    await again.close();
+  });
+
   it("however long a disk is full: of what changes again and again the last is kept", async () => {
     const bed = makeBed(7);
     const store = await bed.open();
