@@ -14,6 +14,7 @@ import { nameServer, type TestNameServer } from "../dns/server.ts";
 import { type Running, startPostrider, until } from "../postrider.ts";
 import { SmtpClient } from "../smtp-client.ts";
 import { type DebianPostfix, debianPostfix, startDebianPostfix } from "./debian-postfix.ts";
+import { missing } from "./missing-lines.ts";
 import {
   CLIENTS,
   CONFIGS,
@@ -242,15 +243,6 @@ describe("access policy beside Debian's Postfix", { skip: !debianPostfix }, () =
     const both = (): [string[], string[]] => [logLines(ours.log), logLines(theirs.log())];
     await until(() => both()[0].length === both()[1].length, 5_000, () => "").catch(() => {});
     const [mine, other] = both();
-    const missing = (from: readonly string[], to: readonly string[]): string[] => {
-      const left = new Map<string, number>();
-      for (const line of to) left.set(line, (left.get(line) ?? 0) + 1);
-      return from.filter((line) => {
-        const count = left.get(line) ?? 0;
-        left.set(line, count - 1);
-        return count <= 0;
-      });
-    };
     console.log(`${other.length} log lines`);
     assert.deepEqual({ more: missing(mine, other).slice(0, 20), less: missing(other, mine).slice(0, 20) }, {
       more: [],

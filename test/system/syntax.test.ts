@@ -11,6 +11,7 @@ import { SEED } from "../seed.ts";
 import { Sink } from "../sink.ts";
 import { SmtpClient } from "../smtp-client.ts";
 import { type DebianPostfix, debianPostfix, startDebianPostfix } from "./debian-postfix.ts";
+import { missing } from "./missing-lines.ts";
 import { Cases } from "./syntax-cases.ts";
 
 const FIRST_PORT = 26_000;
@@ -220,16 +221,6 @@ const logLines = (log: string): string[] =>
     .map((match) => match[1]!.slice(0, 200)).filter((line) =>
       !/^(?:client=|improper command|unknown DSN|\S+: request longer)|process|daemon/.test(line)
     );
-
-function missing(from: readonly string[], to: readonly string[]): string[] {
-  const left = new Map<string, number>();
-  for (const line of to) left.set(line, (left.get(line) ?? 0) + 1);
-  return from.filter((line) => {
-    const count = left.get(line) ?? 0;
-    left.set(line, count - 1);
-    return count <= 0;
-  });
-}
 
 for (const [at, more] of SYSTEMS.entries()) {
   describe(`commands beside Debian's Postfix, ${JSON.stringify(more)}`, { skip: !debianPostfix }, () => {
