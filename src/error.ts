@@ -5,12 +5,9 @@
  */
 
 import type { DeliveryAgent, DeliveryRequest } from "./agent.ts";
+import { withoutControls } from "./latin1.ts";
 import type { Clock } from "./runtime.ts";
 import { type DeliveryResult, type Outcome, splitStatus, statusOfClass } from "./status.ts";
-
-/** In the queue's list and in notices as in the log. */
-// deno-lint-ignore no-control-regex
-const CONTROLS = /[\x00-\x1f\x7f]/g;
 
 class FixedAnswer implements DeliveryAgent {
   readonly #clock: Clock;
@@ -31,7 +28,8 @@ class FixedAnswer implements DeliveryAgent {
       outcome: this.#outcome,
       scope: "recipient",
       status: statusOfClass(split.status, this.#outcome),
-      reason: split.text.replace(CONTROLS, "?"),
+      // In the queue's list and in notices as in the log.
+      reason: withoutControls(split.text),
       remote: null,
       relay: "none",
       connectionUse: 0,

@@ -53,6 +53,12 @@ export function latin1EncodeInto(text: string, bytes: Uint8Array, at: number): v
   for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index);
 }
 
+/** Control characters would break a line or the terminal; Postfix shows them as "?". */
+export function withoutControls(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return /[\x00-\x1f\x7f]/.test(text) ? text.replace(/[\x00-\x1f\x7f]/g, "?") : text;
+}
+
 const decoder = new TextDecoder();
 
 /** Latin-1 text that holds UTF-8 bytes, as Unicode text. */

@@ -5,7 +5,7 @@
  */
 
 import type { Clock, Millis, Timer } from "./runtime.ts";
-import { latin1Encode, latin1EncodeInto, latin1Of, unicodeOf } from "./latin1.ts";
+import { latin1Encode, latin1EncodeInto, latin1Of, unicodeOf, withoutControls } from "./latin1.ts";
 
 export type Severity = "info" | "warning" | "error" | "fatal" | "panic";
 
@@ -38,12 +38,6 @@ const GATHERED_LIMIT = 64 * 1024;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 const two = (number: number): string => number < 10 ? `0${number}` : String(number);
-
-/** Control characters would break the line or the terminal; Postfix shows them as "?". */
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return /[\x00-\x1f\x7f]/.test(text) ? text.replace(/[\x00-\x1f\x7f]/g, "?") : text;
-}
 
 class ServiceLogger implements Logger {
   readonly #log: Log;
@@ -123,7 +117,7 @@ export class Log {
       this.#gather(latin1Of(JSON.stringify(entry) + "\n"));
     } else {
       const word = severity === "info" ? "" : `${severity}: `;
-      this.#gather(`${this.#time()} ${hostname} ${tag}[${slot}]: ${word}${printable(text)}\n`);
+      this.#gather(`${this.#time()} ${hostname} ${tag}[${slot}]: ${word}${withoutControls(text)}\n`);
     }
     if (severity === "fatal" || severity === "panic") return this.flush();
     if (this.#waiting) return;

@@ -4,6 +4,7 @@
  * character through.
  */
 
+import { withoutControls } from "./latin1.ts";
 import type { Status } from "./status.ts";
 
 export interface Reply {
@@ -22,10 +23,10 @@ export function reply(code: number, status: Status, ...lines: readonly string[])
 
 export function replyText(value: Reply): string {
   const status = value.status === "" ? "" : `${value.status} `;
-  if (value.lines.length === 1) return clean(`${value.code} ${status}${value.lines[0]}`) + "\r\n";
+  if (value.lines.length === 1) return withoutControls(`${value.code} ${status}${value.lines[0]}`) + "\r\n";
   let text = "";
   value.lines.forEach((line, at) => {
-    text += clean(`${value.code}${at < value.lines.length - 1 ? "-" : " "}${status}${line}`) + "\r\n";
+    text += withoutControls(`${value.code}${at < value.lines.length - 1 ? "-" : " "}${status}${line}`) + "\r\n";
   });
   return text;
 }
@@ -33,13 +34,6 @@ export function replyText(value: Reply): string {
 /** As it stands in the log: "450 4.1.8 <x>: …". */
 export function replyLine(value: Reply): string {
   return `${value.code} ${value.status === "" ? "" : `${value.status} `}${value.lines.join(" ")}`;
-}
-
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\x00-\x1f\x7f]/g;
-
-function clean(line: string): string {
-  return line.replace(CONTROL, "?");
 }
 
 /** soft_bounce = yes: a permanent answer becomes a temporary one. */

@@ -7,7 +7,7 @@
 import type { ContentSource } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import { mailDate } from "../header.ts";
-import { latin1Encode } from "../latin1.ts";
+import { latin1Encode, withoutControls } from "../latin1.ts";
 import type { Failed, NoticeSubject } from "../notices.ts";
 import type { Clock, Millis } from "../runtime.ts";
 import { DAEMON, is8bit, type Template } from "./template.ts";
@@ -62,14 +62,12 @@ export function wrapped(text: string, length: number = LINE_LENGTH): string[] {
   return lines;
 }
 
-// deno-lint-ignore no-control-regex
-const CONTROL = /[\x00-\x1f\x7f]/g;
 const NOT_ASCII = /[\x80-\xff]/;
 const UTF8 = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}|[\x80-\xff]/g;
 
 /** Text that came from elsewhere: control characters, and what is no UTF-8 or not wanted, become "?". */
 export function shown(text: string, utf8: boolean): string {
-  const plain = text.replace(CONTROL, "?");
+  const plain = withoutControls(text);
   return plain.replace(UTF8, (run) => utf8 && run.length > 1 ? run : "?".repeat(run.length));
 }
 

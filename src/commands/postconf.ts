@@ -11,7 +11,7 @@ import { ExpandError } from "../config/expand.ts";
 import { splitNameValue } from "../config/main-cf.ts";
 import { knownNames, nameWarnings, referredNames, serviceParameters } from "../config/names.ts";
 import { ConfigError } from "../errors.ts";
-import { latin1Encode } from "../latin1.ts";
+import { latin1Encode, withoutControls } from "../latin1.ts";
 import type { TransportSuffix } from "../params.ts";
 import { PARAMETER_NAMES, rowOf } from "../params.ts";
 import type { Runtime } from "../runtime.ts";
@@ -182,10 +182,8 @@ function run(runtime: Runtime, words: readonly string[], output: Output): void {
   if (unbuilt.length > 0) output.warn(`${sources.mainFile}: recognised, not implemented: ${unbuilt.join(", ")}`);
 }
 
-/** Control characters are shown as "?". */
 function message(text: string, program = "postconf"): Uint8Array {
-  // deno-lint-ignore no-control-regex
-  return latin1Encode(`${program}: ${text.replace(/[\x00-\x1f\x7f]/g, "?")}\n`);
+  return latin1Encode(`${program}: ${withoutControls(text)}\n`);
 }
 
 export async function postconf(runtime: Runtime, words: readonly string[]): Promise<number> {

@@ -6,7 +6,7 @@
  * is no reply: feed() says false.
  */
 
-import { latin1Decode, latin1Encode } from "../latin1.ts";
+import { latin1Decode, latin1Encode, withoutControls } from "../latin1.ts";
 import type { Status } from "../status.ts";
 
 export interface Response {
@@ -102,8 +102,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  */
 export function printable(line: string): string {
   if (!/[^\x20-\x7e]/.test(line)) return line;
-  // deno-lint-ignore no-control-regex
-  const clean = line.replace(/[\x00-\x1f\x7f]/g, "?");
+  const clean = withoutControls(line);
   if (!/[^\x20-\x7e]/.test(clean)) return clean;
   try {
     utf8.decode(latin1Encode(clean));
