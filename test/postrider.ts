@@ -182,6 +182,9 @@ ${options.master ?? ""}
   }
 }
 
+/** What to show of it when something does not come to pass. */
+export const tail = (running: Running) => (): string => running.errors + running.log.slice(-3000);
+
 /** Whether a server greets on that port. */
 function answers(port: number): Promise<boolean> {
   return new Promise((resolve) => {

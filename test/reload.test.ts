@@ -7,18 +7,11 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { describe, test } from "node:test";
-import { freePort, type Running, scriptCommand, sleep, startPostrider, until } from "./postrider.ts";
+import { freePort, type Running, scriptCommand, sleep, startPostrider, tail, until } from "./postrider.ts";
 import { Sink } from "./sink.ts";
-import { SmtpClient } from "./smtp-client.ts";
+import { sendOne, SmtpClient } from "./smtp-client.ts";
 
 const BACKOFF = "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s";
-const tail = (running: Running) => (): string => running.errors + running.log.slice(-3000);
-
-async function send(running: Running, recipient: string, sender = "s@x.example"): Promise<void> {
-  const client = await (await SmtpClient.connect(running.port)).greeted();
-  assert.match(await client.send(sender, [recipient], "Subject: x\r\n\r\nhello\r\n"), /^250/);
-  client.close();
-}
 
 describe("reload", () => {
   const mainCf = (running: Running): string => `${running.folder}/etc/main.cf`;
@@ -47,12 +40,12 @@ describe("reload", () => {
     const second = await Sink.start();
     const running = await startPostrider({ main: `relayhost = [127.0.0.1]:${first.port}\n${BACKOFF}` });
     try {
-      await send(running, "u1@y.example");
+      await sendOne(running.port, "u1@y.example");
       await until(() => first.messages.length === 1, 10_000, tail(running));
       const { pid } = running;
       change(running, /^relayhost = .*$/m, `relayhost = [127.0.0.1]:${second.port}`);
       await reload(running, "reload -- version ");
-      await send(running, "u2@y.example");
+      await sendOne(running.port, "u2@y.example");
       await until(() => second.messages.length === 1, 10_000, tail(running));
       const good = readFileSync(mainCf(running), "utf8");
 
@@ -67,13 +60,13 @@ describe("reload", () => {
         writeFileSync(mainCf(running), `${good}${lines}\n`);
         await reload(running, "error: reload: ");
         assert.match(running.log.split("\n").filter((line) => line.includes("error: reload: ")).at(-1)!, fault);
-        await send(running, `u${10 + at}@y.example`);
+        await sendOne(running.port, `u${10 + at}@y.example`);
         await until(() => second.messages.length === 2 + at, 10_000, tail(running));
       }
       writeFileSync(mainCf(running), good);
       change(running, /^relayhost = .*$/m, `relayhost = [127.0.0.1]:${first.port}`);
       await reload(running, "reload -- version ");
-      await send(running, "u3@y.example");
+      await sendOne(running.port, "u3@y.example");
       await until(() => first.messages.length === 2, 10_000, tail(running));
       assert.equal(running.pid, pid);
       assert.ok(process.kill(pid, 0));
@@ -142,12 +135,12 @@ describe("reload", () => {
         `relayhost = [127.0.0.1]:${await freePort()}`,
     });
     try {
-      await send(running, "u1@slow.example");
+      await sendOne(running.port, "u1@slow.example");
       await until(() => answers.length === 1, 10_000, tail(running));
-      await send(running, "u2@slow.example");
+      await sendOne(running.port, "u2@slow.example");
       change(running, /^relayhost = .*$/m, `relayhost = [127.0.0.1]:${quick.port}`);
       for (let times = 0; times < 3; times++) await reloaded(running);
-      await send(running, "u3@y.example");
+      await sendOne(running.port, "u3@y.example");
       await until(() => quick.messages.length === 1, 10_000, tail(running));
       // The new queue manager tries what waited behind it, and not the message itself.
       await until(() => answers.length === 2, 10_000, tail(running));
@@ -222,7 +215,7 @@ describe("reload", () => {
         await reload(running, "error: reload: fatal: bind 127.0.0.1 port");
         for (const line of ["RCPT TO:<u1@y.example>", "DATA"]) assert.match(await busy.ask(line), /^[23]5/);
         assert.match(await busy.ask("Subject: x\r\n\r\nx\r\n."), /^250/);
-        await send(running, "u2@y.example");
+        await sendOne(running.port, "u2@y.example");
         await until(() => sink.messages.length === 2, 10_000, tail(running));
         assert.equal(await running.stop(), 0);
       } finally {
@@ -239,14 +232,14 @@ describe("reload", () => {
       const running = await startPostrider({ main: "defer_transports = smtp relay" });
       const { folder } = running;
       try {
-        await send(running, "u1@y.example");
+        await sendOne(running.port, "u1@y.example");
         const client = await (await SmtpClient.connect(running.port)).greeted();
         mkdirSync(`${folder}/other`);
         const storage = `queue_storage = fs:${folder}/other`;
         change(running, /^defer_transports.*$/m, `$&\n${storage}`);
         await reload(running, "reload -- version ");
         assert.match(await client.reply(), /^421 4\.3\.2 /);
-        await send(running, "u2@y.example");
+        await sendOne(running.port, "u2@y.example");
         await until(() => count(running, "deferred transport") === 2, 10_000, tail(running));
         change(running, `\n${storage}`, "");
         await reload(running, "reload -- version ");

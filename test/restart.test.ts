@@ -6,18 +6,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { freePort, Running, scriptCommand, sleep, startPostrider, until } from "./postrider.ts";
+import { freePort, Running, scriptCommand, sleep, startPostrider, tail, until } from "./postrider.ts";
 import { Sink } from "./sink.ts";
-import { SmtpClient } from "./smtp-client.ts";
+import { sendOne, SmtpClient } from "./smtp-client.ts";
 
 const BACKOFF = "minimal_backoff_time = 1s\nmaximal_backoff_time = 1s";
-const tail = (running: Running) => (): string => running.errors + running.log.slice(-3000);
-
-async function send(running: Running, recipient: string, sender = "s@x.example"): Promise<void> {
-  const client = await (await SmtpClient.connect(running.port)).greeted();
-  assert.match(await client.send(sender, [recipient], "Subject: x\r\n\r\nhello\r\n"), /^250/);
-  client.close();
-}
 
 /** Sends until the server does not take any more; the numbers that were acknowledged. */
 async function keepSending(running: Running, first: number, step: number, acknowledged: number[]): Promise<void> {
@@ -119,7 +112,7 @@ test("a restart picks up incoming, active and deferred mail", { timeout: 60_000 
   });
   let sink: Sink | null = null;
   try {
-    for (let at = 0; at < 12; at++) await send(running, `u${at}@y${at}.example`);
+    for (let at = 0; at < 12; at++) await sendOne(running.port, `u${at}@y${at}.example`);
     await until(() => running.log.includes("status=deferred"), 10_000, tail(running));
     assert.equal(await running.stop(), 0);
     sink = await Sink.start({}, port);
@@ -142,7 +135,7 @@ test("a second instance on the same queue does not start, and the first goes on"
     assert.equal(other.code, 1);
     assert.match(other.errors, /^postfix: fatal: .*(lock|in use|another process|already running)/m);
     assert.ok(existsSync(`${running.folder}/spool/public/control`));
-    await send(running, "u1@y.example");
+    await sendOne(running.port, "u1@y.example");
     await until(() => sink.messages.length === 1, 10_000, tail(running));
   } finally {
     await running.remove();

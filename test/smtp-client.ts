@@ -2,6 +2,7 @@
  * A plain SMTP client for tests: sends exactly what it is told and reads replies line by line.
  */
 
+import assert from "node:assert/strict";
 import net from "node:net";
 
 export class SmtpClient {
@@ -88,4 +89,11 @@ export class SmtpClient {
   close(): void {
     this.socket.destroy();
   }
+}
+
+/** One small message, in a session of its own. */
+export async function sendOne(port: number, recipient: string, sender = "s@x.example"): Promise<void> {
+  const client = await (await SmtpClient.connect(port)).greeted();
+  assert.match(await client.send(sender, [recipient], "Subject: x\r\n\r\nhello\r\n"), /^250/);
+  client.close();
 }
