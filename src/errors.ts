@@ -74,3 +74,12 @@ const SYSTEM_WORDS: Readonly<Record<string, string>> = {
 export function systemWords(code: string): string {
   return SYSTEM_WORDS[code] ?? code;
 }
+
+/** What is thrown at once is as what is thrown later. */
+export function attempt<T>(action: () => T): T | Promise<never> {
+  try {
+    return action();
+  } catch (caught) {
+    return Promise.reject(caught as Error);
+  }
+}

@@ -107,7 +107,8 @@ export class Mta {
       files: runtime.files,
       log: log.service("verify"),
       queued: this.#queued,
-      others: () => [...new Set([...retiring, this.#newest])].flatMap((one) => one === this ? [] : [one.#verify]),
+      others: () =>
+        [...new Set([...this.#others, this.#newest])].filter((one) => one !== this).map((one) => one.#verify),
     });
     const pickup: HandInServices = {
       runtime,
@@ -167,7 +168,7 @@ export class Mta {
       }),
       notices: this.#verify.notices(this.#notices(bounce)),
       requeue: (entry) => requeue.take(entry),
-      elsewhere: (id) => this.#others.some((one) => one.qmgr.isActive(id)),
+      elsewhere: (id) => this.#retiring.size > 0 && this.#others.some((one) => one.qmgr.isActive(id)),
       handedBack: () => this.#newest.qmgr.look(),
     });
   }
@@ -267,13 +268,18 @@ export class Mta {
     this.#log.flush();
   }
 
-  /** Those of all workers. */
+  /** Those of all workers, of one service or of all. */
   #sessions(service?: string): number {
-    const all = [this, ...this.#others].flatMap((one) => [...one.#smtpds]);
-    return all.reduce(
-      (sum, [name, { sessions }]) => service === undefined || name === service ? sum + sessions : sum,
-      0,
-    );
+    let sum = this.#ownSessions(service);
+    for (const one of this.#retiring) if (one !== this) sum += one.#ownSessions(service);
+    return sum;
+  }
+
+  #ownSessions(service?: string): number {
+    if (service !== undefined) return this.#smtpds.get(service)?.sessions ?? 0;
+    let sum = 0;
+    for (const smtpd of this.#smtpds.values()) sum += smtpd.sessions;
+    return sum;
   }
 
   #tableOptions(): { warn: (text: string) => void; note: (text: string) => void } {

@@ -17,8 +17,8 @@ import type { QueueEntry, QueueStore } from "../queue/store.ts";
 import type { Runtime } from "../runtime.ts";
 import { Anvil } from "../smtpd/anvil.ts";
 import type { Answer, CommandLine } from "../smtpd/dialogue.ts";
-import { isAddress } from "../smtpd/envelope-address.ts";
-import { after, isReply, type Verdict } from "../smtpd/facts.ts";
+import { addressJudge } from "../smtpd/envelope-address.ts";
+import { isReply, type Verdict } from "../smtpd/facts.ts";
 import type { SessionHost } from "../smtpd/host.ts";
 import { type PeerName, PeerNames } from "../smtpd/peer.ts";
 import { Session } from "../smtpd/session.ts";
@@ -246,6 +246,7 @@ class Explainer {
     const myNetworks = parseMatchList(config.mynetworks, list);
     const stages = this.#stages(myNetworks);
     const isOwnClient = localClients(config, this.#classes, myNetworks);
+    const rewrite = (address: string): string => rewriteAddress(address, config);
     const anvil = new Anvil(clock, { unit: config.anvil_rate_time_unit, prefix4: 32, prefix6: 128 });
     return {
       config,
@@ -261,12 +262,8 @@ class Explainer {
       judge: (stage, facts, memory) => stages.at(stage, facts, memory),
       peerName: (address) => this.#peerName(address),
       clientRules: () => ({ bareNewline: "no", xclient: false, xforward: false, limited: false }),
-      rewrite: (address) => rewriteAddress(address, config),
-      resolves: (address, unicode) =>
-        after(
-          this.#route.resolve(plainRecipient(rewriteAddress(address, config)), {}),
-          (transport) => isAddress(transport, unicode),
-        ),
+      rewrite,
+      resolves: addressJudge(rewrite, (address) => this.#route.resolve(plainRecipient(address), {})),
       completesFor: isOwnClient,
       refuseConnection: () => null,
       diskFull: () => false,

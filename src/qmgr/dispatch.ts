@@ -6,7 +6,7 @@
 
 import type { DeliveryAgent, DeliveryRequest, Follower } from "../agent.ts";
 import type { Config } from "../config/config.ts";
-import { messageOf } from "../errors.ts";
+import { attempt, messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
 import type { QueueStore, Waiting } from "../queue/store.ts";
 import type { Clock, Millis, Timer } from "../runtime.ts";
@@ -217,17 +217,9 @@ export class Dispatch {
 
   #deliver(job: Job): void {
     if (this.#isWithdrawn(job)) return this.#withdraw(job);
-    this.#await(job, this.#results(job));
-  }
-
-  /** What is thrown at once is as what is thrown later. */
-  #results(job: Job): Promise<readonly DeliveryResult[]> {
     const { agent } = this.#serviceOf(job);
-    try {
-      return agent.deliver(requestOf(job), this.#stop.signal, () => this.#follower(job.destination));
-    } catch (caught) {
-      return Promise.reject(caught as Error);
-    }
+    const next = (): Follower | null => this.#follower(job.destination);
+    this.#await(job, attempt(() => agent.deliver(requestOf(job), this.#stop.signal, next)));
   }
 
   /** An operator held or removed the message while the job waited. */

@@ -8,7 +8,7 @@
 import type { Transport } from "../agent.ts";
 import type { Config } from "../config/config.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
-import { messageOf } from "../errors.ts";
+import { attempt, messageOf } from "../errors.ts";
 import type { Log, Logger } from "../log.ts";
 import type { Notices } from "../notices.ts";
 import type { Committed, QueueEntry, QueueStore, Waiting } from "../queue/store.ts";
@@ -288,7 +288,7 @@ export class Qmgr {
   #assign(message: ActiveMessage, waiting: readonly Waiting[], first: number, groups: Map<string, Group>): void {
     for (let at = first; at < waiting.length; at++) {
       const one = waiting[at] as Waiting;
-      const transport = this.#resolve(one, message);
+      const transport = attempt(() => this.#services.resolve(one.recipient, message.entry.envelope));
       if (transport instanceof Promise) {
         this.#work.begin();
         void transport.then(
@@ -314,15 +314,6 @@ export class Qmgr {
     for (const group of inOrder(groups)) this.#dispatch.enqueue(message, group);
     this.#dispatch.pump();
     this.#settling.ended(message);
-  }
-
-  /** What is thrown at once is as what is thrown later. */
-  #resolve(one: Waiting, message: ActiveMessage): Transport | Promise<Transport> {
-    try {
-      return this.#services.resolve(one.recipient, message.entry.envelope);
-    } catch (caught) {
-      return Promise.reject(caught as Error);
-    }
   }
 
   #group(message: ActiveMessage, waiting: Waiting, transport: Transport, groups: Map<string, Group>): void {

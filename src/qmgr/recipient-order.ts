@@ -3,7 +3,7 @@
  * destination, and within one by domain, upper and lower case aside, then by address. Pure.
  */
 
-import { splitAddress, unquoteLocal } from "../address.ts";
+import { unquoted } from "../trivial-rewrite/tokens.ts";
 import type { Group } from "./dispatch.ts";
 
 const compare = (one: string, other: string): number => one < other ? -1 : one > other ? 1 : 0;
@@ -12,12 +12,6 @@ const compare = (one: string, other: string): number => one < other ? -1 : one >
 function domainOf(address: string): string {
   const at = address.lastIndexOf("@");
   return at < 0 ? "\uffff" : address.slice(at).toLowerCase();
-}
-
-function unquoted(address: string): string {
-  if (!address.startsWith('"')) return address;
-  const { local, domain } = splitAddress(address);
-  return domain === "" ? unquoteLocal(local) : `${unquoteLocal(local)}@${domain}`;
 }
 
 function sorted(group: Group): Group {

@@ -132,11 +132,7 @@ export class Settling {
     const waits = [...message.bounced, ...message.deferred].filter(isNews);
     const progress = {
       done: message.toldOf.map(({ waiting }) => waiting.index),
-      deferred: waits.map(({ waiting: { index }, result: { outcome, reason, status } }) => ({
-        index,
-        reason,
-        status: statusOfClass(status, outcome),
-      })),
+      deferred: waits.map(reasonOf),
     };
     await store.defer(id, dueAgain(envelope.arrived, clock.now(), config), progress);
     if (!tooOld) return;
@@ -172,7 +168,9 @@ function isNews({ waiting, result }: FailedNow): boolean {
   return waiting.reason !== result.reason || waiting.status !== result.status;
 }
 
-/** Of a deferral, as the queue keeps it. */
-function reasonOf({ waiting: { index }, result: { reason, status } }: FailedNow): Progress["deferred"][number] {
-  return { index, reason, status: status.replace(/^5/, "4") };
+/** As the queue keeps it. */
+function reasonOf(
+  { waiting: { index }, result: { outcome, reason, status } }: FailedNow,
+): Progress["deferred"][number] {
+  return { index, reason, status: statusOfClass(status, outcome) };
 }

@@ -8,6 +8,7 @@ import type { Transport } from "../agent.ts";
 import { splitAddress, validDomain } from "../address.ts";
 import { asciiDomain } from "../idna.ts";
 import { isMalformed } from "../trivial-rewrite/resolver.ts";
+import { after } from "./facts.ts";
 import { internal, parse, quoted } from "../trivial-rewrite/tokens.ts";
 
 export interface EnvelopeAddress {
@@ -34,6 +35,14 @@ export function parseEnvelopeAddress(text: string, strict: boolean): EnvelopeAdd
   const bare = internal(addresses[0]?.tokens ?? [], true);
   if (strict && bare.startsWith("@")) return null;
   return { address: bare === "" ? "" : quoted(bare), plain: bare === "" };
+}
+
+/** The judge of what parseEnvelopeAddress() gives, by where the rewritten address would go. */
+export function addressJudge(
+  rewrite: (address: string) => string,
+  route: (address: string) => Transport | Promise<Transport>,
+): (address: string, unicode: boolean) => boolean | Promise<boolean> {
+  return (address, unicode) => after(route(rewrite(address)), (transport) => isAddress(transport, unicode));
 }
 
 /** Whether the resolver's answer makes it one; `unicode`: the domain may be internationalised (RFC 6531 §3.3). */

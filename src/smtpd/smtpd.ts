@@ -20,7 +20,7 @@ import { rewriteAddress } from "../trivial-rewrite/rewrite.ts";
 import type { ClientEvents } from "./client-limits.ts";
 import { Clients, withKeywords } from "./clients.ts";
 import type { Dialogue, Peer } from "./dialogue.ts";
-import { isAddress } from "./envelope-address.ts";
+import { addressJudge } from "./envelope-address.ts";
 import { FilteredMessage, type FilterFacts, type FilterSettings } from "./filter.ts";
 import { filterAddress } from "./filter-connection.ts";
 import { Engine } from "./engine/server.ts";
@@ -104,8 +104,7 @@ export class Smtpd implements SessionHost {
     this.config = config;
     this.events = services.events;
     this.opening = services.opening ?? ((): null => null);
-    this.resolves = (address, unicode) =>
-      after(services.route(this.rewrite(address)), (transport) => isAddress(transport, unicode));
+    this.resolves = addressJudge((address) => this.rewrite(address), services.route);
     this.#slotsMade = services.slotsFrom ?? 0;
     this.clock = runtime.clock;
     this.logger = services.log.service("smtpd");

@@ -60,9 +60,11 @@ function hasForm(words: readonly Word[], keyword: string): boolean {
   return words.length >= 3 && words[1]?.text.toLowerCase() === keyword;
 }
 
-/** Whether a file can have that many bytes: off_t. */
+/** No file can have so many bytes: off_t. */
+const OFFSETS = 2n ** 63n;
+
 function isOffset(digits: string): boolean {
-  return BigInt(digits) < 2n ** 63n;
+  return BigInt(digits) < OFFSETS;
 }
 
 /** Whether the resolver can make something of an address; `unicode`: its domain may be an internationalised one. */

@@ -10,7 +10,7 @@ import type { Transport } from "../agent.ts";
 import { splitAddress, validDomain } from "../address.ts";
 import type { Config } from "../config/config.ts";
 import type { Envelope, Recipient } from "../envelope.ts";
-import { latin1Of, unicodeOf } from "../latin1.ts";
+import { isUtf8 } from "../maps/fold.ts";
 import type { OpenOptions } from "../maps/map.ts";
 import type { Runtime } from "../runtime.ts";
 import { AddressTables, tableWorld } from "./address-tables.ts";
@@ -123,7 +123,7 @@ export class AddressResolver {
 
   #badUtf8(recipient: string, domain: string): boolean {
     if (!this.#config.smtputf8_enable || domain.startsWith("[")) return false;
-    return /[\x80-\xff]/.test(recipient) && latin1Of(unicodeOf(recipient)) !== recipient;
+    return !isUtf8(recipient);
   }
 
   /** Takes own domains off, and turns what is left into an address, until the domain is not ours. */
